@@ -1,0 +1,1 @@
+//! The published file formats: readers and writers between bytes and [`crate::Definition`].
