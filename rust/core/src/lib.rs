@@ -6,6 +6,7 @@ pub mod error;
 pub mod format;
 pub mod input;
 pub mod pretokenize;
+pub mod special;
 
 pub use control::{Control, Progress};
 pub use definition::{AddedToken, Definition, Merges, Normalizer};
