@@ -61,14 +61,21 @@ impl Cutter {
             && LETTER.has(class_at(text, p).0)
     }
 
-    /// Whether an occurrence of a special token starts before `p` and ends behind it.
+    /// Whether an occurrence of a special token starts before `p` and ends behind it, or might once invalid bytes around
+    /// `p` are dropped or replaced.
     fn is_across(&self, text: &[u8], p: usize) -> bool {
         self.special_tokens.iter().any(|token| {
             let from = p.saturating_sub(token.len() - 1);
             let to = text.len().min(p + token.len() - 1);
-            memmem::find(&text[from..to], token).is_some()
+            memmem::find(&text[from..to], token).is_some() || !is_utf8_but_for_its_ends(&text[from..to])
         })
     }
+}
+
+/// Whether `text` is UTF-8 but for a character cut off at either end.
+fn is_utf8_but_for_its_ends(text: &[u8]) -> bool {
+    let start = text.iter().take(3).take_while(|&&byte| byte & 0xc0 == 0x80).count();
+    std::str::from_utf8(&text[start..]).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 /// Positions of ASCII white space that cuts are sought at, last first.

@@ -97,7 +97,18 @@ trait Scan {
 pub trait Visit {
     /// Called for each pre-token in order.
     fn visit(&mut self, text: &[u8], start: usize, end: usize);
+
+    /// Asked now and then, so that a long scan can be interrupted: `Err` ends it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`], by convention.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
+
+/// Pre-tokens between two calls of [`Visit::check`]: less than a millisecond's worth.
+const CHECK_EVERY: usize = 1 << 14;
 
 impl<F: FnMut(&[u8], usize, usize)> Visit for F {
     #[inline]
@@ -133,7 +144,8 @@ impl PreTokenizer {
     /// for look-ahead: callers pass what lies between special tokens.
     ///
     /// # Errors
-    /// [`crate::Error::PatternLimit`] when a custom regex backtracks beyond its engine's limit; named schemes never fail.
+    /// [`crate::Error::PatternLimit`] when a custom regex backtracks beyond its engine's limit, and what
+    /// [`Visit::check`] returns; named schemes have no errors of their own.
     #[inline]
     pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
@@ -142,13 +154,8 @@ impl PreTokenizer {
             Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, visit),
             Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, visit),
             Pattern::O200k => scan_all::<o200k::O200k>(bytes, visit),
-            Pattern::Custom(_) => {
-                if let Some(scanner) = &self.custom {
-                    return scanner.for_each(text, visit);
-                }
-            }
+            Pattern::Custom(_) => self.custom.as_ref().map_or(Ok(()), |scanner| scanner.for_each(text, visit)),
         }
-        Ok(())
     }
 
     /// Visits the pre-tokens at the start of `text` that stay what they are whatever text, or end of text, follows;
@@ -176,11 +183,17 @@ impl PreTokenizer {
 }
 
 #[inline]
-fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) {
+fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     let mut start = 0;
-    while start < text.len() {
-        let end = S::end(text, start);
-        visit.visit(text, start, end);
-        start = end;
+    loop {
+        for _ in 0..CHECK_EVERY {
+            if start == text.len() {
+                return Ok(());
+            }
+            let end = S::end(text, start);
+            visit.visit(text, start, end);
+            start = end;
+        }
+        visit.check()?;
     }
 }

@@ -23,7 +23,10 @@ impl RegexScanner {
     pub(super) fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
         let mut covered = 0;
-        for found in self.regex.find_iter(text) {
+        for (nth, found) in self.regex.find_iter(text).enumerate() {
+            if nth % super::CHECK_EVERY == 0 {
+                visit.check()?;
+            }
             let found = found.map_err(|error| Error::PatternLimit {
                 pattern: self.regex.as_str().to_owned(),
                 offset: covered,
