@@ -1,6 +1,6 @@
 //! Files that appear under their final name only when they are whole.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ fn refuse(path: PathBuf, kind: io::ErrorKind, message: &str) -> Error {
 #[cfg(unix)]
 fn new_file_permissions(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
-    builder.permissions(Permissions::from_mode(0o666));
+    builder.permissions(fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
@@ -180,7 +180,7 @@ mod tests {
         fs::write(&plain, "").unwrap();
         write(&path, b"1").unwrap();
         assert_eq!(mode(&path), mode(&plain));
-        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         write(&path, b"2").unwrap();
         assert_eq!(mode(&path), 0o640);
     }
