@@ -1,5 +1,6 @@
 //! Byte-level BPE: counting, training, encoding, and the file formats that others read.
 
+pub mod atomic;
 pub mod control;
 pub mod definition;
 pub mod error;
