@@ -63,8 +63,7 @@ impl WordCounts {
     /// # Errors
     /// [`Error::SpecialToken`] for empty or duplicate special tokens, [`Error::Pattern`] for a regex that does not compile.
     pub fn new(pattern: &Pattern, special_tokens: &[String]) -> Result<WordCounts> {
-        let rules =
-            Rules { pre_tokenizer: PreTokenizer::new(pattern)?, special: SpecialTokens::new(special_tokens)? };
+        let rules = Rules { pre_tokenizer: PreTokenizer::new(pattern)?, special: SpecialTokens::new(special_tokens)? };
         Ok(WordCounts { rules, table: CountTable::default() })
     }
 
@@ -158,11 +157,7 @@ impl WordCounts {
         if left == right {
             return Ok(());
         }
-        Err(Error::WordCountsMismatch {
-            what: what.to_owned(),
-            left: format!("{left:?}"),
-            right: format!("{right:?}"),
-        })
+        Err(Error::WordCountsMismatch { what: what.to_owned(), left: format!("{left:?}"), right: format!("{right:?}") })
     }
 
     /// Number of distinct words.
