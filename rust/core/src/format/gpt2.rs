@@ -1,11 +1,10 @@
 //! GPT-2's pair of files: `vocab.json` (token to id) and `merges.txt` (a merge on each line, in order of rank).
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::live::{self, Merge};
-use super::tiktoken::unreachable;
-use super::vocabulary::{self, Entries, Spelt, assign_ids, broken, parse, split_merge};
 use super::byte_chars;
+use super::live::{self, Merge};
+use super::vocabulary::{self, Entries, Spelt, SpeltMerge, assign_ids, broken, parse, split_merge};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
 use crate::pretokenize::Pattern;
@@ -39,15 +38,17 @@ pub fn read(
             continue;
         }
         let Some(merge) = split_merge(line) else {
-            return Err(broken(origins.1, format!("line {number}: {line:?} is not two tokens with one space between them")));
+            return Err(broken(
+                origins.1,
+                format!("line {number}: {line:?} is not two tokens with one space between them"),
+            ));
         };
         lines.push(number);
         merges.push(merge);
     }
     let spelt = Spelt::new(entries, merges, origins.0, |index| format!("{}, line {}", origins.1, lines[index]))?;
 
-    let special_tokens =
-        special_tokens.unwrap_or_else(|| spelt.unused().map(|(token, _)| token.to_owned()).collect());
+    let special_tokens = special_tokens.unwrap_or_else(|| spelt.unused().map(|(token, _)| token.to_owned()).collect());
     let unused: FxHashMap<&str, u32> = spelt.unused().collect();
     let ids = spelt.ids();
     let added_tokens = assign_ids(&special_tokens, spelt.highest_id(), |token| {
@@ -81,27 +82,39 @@ pub fn write(definition: &Definition, origin: &str) -> Result<(String, String)> 
     if definition.normalizer == Normalizer::Nfc {
         return refuse("the normalizer NFC".to_owned());
     }
-    if let Some(token) = definition.added_tokens.iter().find(|token| !token.special) {
-        return refuse(format!("an added token that is not special, {:?},", token.content));
-    }
-    let plain = |token: &&crate::AddedToken| !(token.lstrip || token.rstrip || token.single_word);
-    if let Some(token) = definition.added_tokens.iter().find(|token| !plain(token)) {
-        return refuse(format!("a special token that strips white space or matches single words, {:?},", token.content));
+    if let Some(token) = vocabulary::beyond_text_and_id(&definition.added_tokens) {
+        return refuse(token);
     }
     let by_rank;
-    let (merges, live): (&[Merge], Vec<&Merge>) = match &definition.merges {
-        Merges::Listed(merges) => (merges, live::live(merges)),
+    let merges: &[Merge] = match &definition.merges {
+        Merges::Listed(merges) => merges,
         Merges::ByRank => {
             by_rank = live::by_rank(&definition.vocab);
-            (&by_rank, by_rank.iter().collect())
+            &by_rank
         }
     };
-    // Such a token would come back as a special token, and as a whole word it would be lost.
-    let made = if definition.whole_words { live } else { merges.iter().collect() };
-    if let Some(token) = unreachable(&definition.vocab, made.into_iter()) {
-        return refuse(format!("the token {:?}, which no merges make,", String::from_utf8_lossy(token)));
+    if definition.whole_words
+        && let Some(token) = live::unreachable(&definition.vocab, live::live(merges))
+    {
+        return refuse(format!("the token {:?}, found as a whole word only,", String::from_utf8_lossy(token)));
     }
-    let vocab: serde_json::Value;
-    let _ = &vocab;
-    todo!()
+    let spell = |(left, right): &Merge| SpeltMerge(byte_chars::encode(left), byte_chars::encode(right));
+    let spelt_merges: Vec<SpeltMerge> = merges.iter().map(spell).collect();
+    let mut merges_txt = String::from("#version: 0.2\n");
+    for SpeltMerge(left, right) in &spelt_merges {
+        merges_txt.extend([left, " ", right, "\n"]);
+    }
+    let vocab = vocabulary::spell(definition, |_| true)?;
+    // Such a token would come back as a special one.
+    let used: FxHashSet<&str> =
+        spelt_merges.iter().flat_map(|SpeltMerge(left, right)| [left.as_str(), right.as_str()]).collect();
+    let made: FxHashSet<String> = spelt_merges.iter().map(|SpeltMerge(left, right)| format!("{left}{right}")).collect();
+    let added: FxHashSet<u32> = definition.added_tokens.iter().map(|token| token.id).collect();
+    let plain = |token: &str| token.chars().nth(1).is_none() || used.contains(token) || made.contains(token);
+    if let Some((token, _)) = vocab.iter().find(|(token, id)| !plain(token) && !added.contains(id)) {
+        return refuse(format!("the token {token:?}, which no merge makes,"));
+    }
+    let vocab_json = serde_json::to_string(&vocabulary::Ordered(vocab))
+        .map_err(|error| broken(origin, format!("cannot be written: {error}")))?;
+    Ok((vocab_json, merges_txt))
 }

@@ -21,7 +21,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A merge: the bytes of its left and of its right part.
 pub type Merge = (Vec<u8>, Vec<u8>);
@@ -57,6 +57,13 @@ pub fn live(merges: &[Merge]) -> Vec<&Merge> {
             last_split(token.len(), rank) == Some(left.len())
         })
         .collect()
+}
+
+/// The first token of several bytes that the live merges do not make: a rule that takes whole words as they are finds it, a
+/// rule that only merges never does.
+pub fn unreachable<'a>(vocab: &'a [(Vec<u8>, u32)], live: impl IntoIterator<Item = &'a Merge>) -> Option<&'a [u8]> {
+    let made: FxHashSet<Vec<u8>> = live.into_iter().map(|(left, right)| [left.as_slice(), right].concat()).collect();
+    vocab.iter().map(|(token, _)| token.as_slice()).find(|token| token.len() > 1 && !made.contains(*token))
 }
 
 /// Encodes a token of `length` bytes and says where its last two parts meet; None if it stops at more parts than two, or

@@ -41,11 +41,14 @@ pub fn from_onig(regex: &str, origin: &str) -> Result<Pattern> {
         r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
         r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     ];
+    const NAMED: [Pattern; 4] = [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k, Pattern::Qwen];
     if GPT2_SPELLINGS.contains(&regex) {
         return Ok(Pattern::Gpt2);
     }
     match translate(regex, Engine::Oniguruma) {
-        Ok(translated) => Ok(Pattern::parse(&translated)),
+        Ok(translated) => {
+            Ok(NAMED.into_iter().find(|named| named.regex() == translated).unwrap_or(Pattern::Custom(translated)))
+        }
         Err(refusal) => Err(Error::Unsupported {
             origin: origin.to_owned(),
             feature: format!(
@@ -110,9 +113,35 @@ const CLASS_ESCAPES: &str = "sSdDrntfv";
 
 /// Scripts compared over all code points; general categories have one or two letters.
 const SCRIPTS: [&str; 29] = [
-    "Arabic", "Armenian", "Bengali", "Common", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek", "Gujarati",
-    "Gurmukhi", "Han", "Hangul", "Hebrew", "Hiragana", "Inherited", "Kannada", "Katakana", "Khmer", "Lao", "Latin",
-    "Malayalam", "Mongolian", "Myanmar", "Sinhala", "Tamil", "Telugu", "Thai", "Tibetan",
+    "Arabic",
+    "Armenian",
+    "Bengali",
+    "Common",
+    "Cyrillic",
+    "Devanagari",
+    "Ethiopic",
+    "Georgian",
+    "Greek",
+    "Gujarati",
+    "Gurmukhi",
+    "Han",
+    "Hangul",
+    "Hebrew",
+    "Hiragana",
+    "Inherited",
+    "Kannada",
+    "Katakana",
+    "Khmer",
+    "Lao",
+    "Latin",
+    "Malayalam",
+    "Mongolian",
+    "Myanmar",
+    "Sinhala",
+    "Tamil",
+    "Telugu",
+    "Thai",
+    "Tibetan",
 ];
 const CATEGORIES: [&str; 36] = [
     "L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Ps", "Pe", "Pi",

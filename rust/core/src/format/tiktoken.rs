@@ -3,11 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::live::{self, Merge};
+use super::live;
 use super::published;
-use super::vocabulary::{assign_ids, broken, check_bytes};
+use super::vocabulary::{self, assign_ids, broken, check_bytes};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
 use crate::pretokenize::Pattern;
@@ -25,7 +25,7 @@ pub fn read(
     pattern: Option<Pattern>,
     special_tokens: Option<Vec<String>>,
 ) -> Result<Definition> {
-    let mut vocab = ranks(bytes, origin)?;
+    let vocab = ranks(bytes, origin)?;
     let sha256 = published::sha256(bytes);
     let published = published::find(&sha256);
     let normalizer = published.as_ref().map_or(Normalizer::None, |published| published.normalizer);
@@ -43,13 +43,10 @@ pub fn read(
     let added_tokens = assign_ids(&special_tokens, highest, |token| {
         in_vocab.get(token.as_bytes()).or_else(|| known.get(token)).copied()
     })?;
-    let shared: FxHashSet<u32> = added_tokens.iter().map(|token| token.id).filter(|id| in_vocab.values().any(|rank| rank == id)).collect();
-    if !shared.is_empty() {
-        // A special token with a rank is one token. Unless it can be made from bytes, it is left to the added tokens alone.
-        let made: FxHashSet<Vec<u8>> = live::by_rank(&vocab).into_iter().map(|(left, right)| [left, right].concat()).collect();
-        vocab.retain(|(token, rank)| !shared.contains(rank) || token.len() == 1 || made.contains(token));
-    }
-    Ok(Definition { vocab, merges: Merges::ByRank, added_tokens, pattern, normalizer, whole_words: true })
+    let mut definition =
+        Definition { vocab, merges: Merges::ByRank, added_tokens, pattern, normalizer, whole_words: true };
+    vocabulary::leave_to_added(&mut definition);
+    Ok(definition)
 }
 
 /// The lines, sorted by rank.
@@ -65,7 +62,9 @@ fn ranks(bytes: &[u8], origin: &str) -> Result<Vec<(Vec<u8>, u32)>> {
         }
         let shown = String::from_utf8_lossy(&line[..line.len().min(60)]);
         let Some(space) = line.iter().position(|&byte| byte == b' ') else {
-            return fail(format!("{shown:?} is not a token in base64, a space and a rank; the file is cut short or in another format"));
+            return fail(format!(
+                "{shown:?} is not a token in base64, a space and a rank; the file is cut short or in another format"
+            ));
         };
         let token = match STANDARD.decode(&line[..space]) {
             Ok(token) if !token.is_empty() => token,
@@ -84,8 +83,10 @@ fn ranks(bytes: &[u8], origin: &str) -> Result<Vec<(Vec<u8>, u32)>> {
         }
         vocab.push((token, rank));
     }
-    let missing: Vec<String> =
-        (0..=255_u8).filter(|byte| !line_of_token.contains_key([*byte].as_slice())).map(|byte| format!("0x{byte:02x}")).collect();
+    let missing: Vec<String> = (0..=255_u8)
+        .filter(|byte| !line_of_token.contains_key([*byte].as_slice()))
+        .map(|byte| format!("0x{byte:02x}"))
+        .collect();
     check_bytes(&missing, origin)?;
     vocab.sort_unstable_by_key(|(_, rank)| *rank);
     Ok(vocab)
@@ -102,12 +103,8 @@ pub fn write(definition: &Definition, origin: &str) -> Result<Vec<u8>> {
         let feature = format!("{feature} in a .tiktoken file (save as tokenizer.json instead)");
         Err(Error::Unsupported { origin: origin.to_owned(), feature })
     };
-    if let Some(token) = definition.added_tokens.iter().find(|token| !token.special) {
-        return refuse(&format!("an added token that is not special, {:?},", token.content));
-    }
-    let plain = |token: &&crate::AddedToken| !(token.lstrip || token.rstrip || token.single_word);
-    if let Some(token) = definition.added_tokens.iter().find(|token| !plain(token)) {
-        return refuse(&format!("a special token that strips white space or matches single words, {:?},", token.content));
+    if let Some(token) = vocabulary::beyond_text_and_id(&definition.added_tokens) {
+        return refuse(&token);
     }
     let by_rank = live::by_rank(&definition.vocab);
     if let Merges::Listed(merges) = &definition.merges
@@ -116,9 +113,9 @@ pub fn write(definition: &Definition, origin: &str) -> Result<Vec<u8>> {
         return refuse("a list of merges that differs from merging by the tokens' ids");
     }
     if !definition.whole_words
-        && let Some(token) = unreachable(&definition.vocab, by_rank.iter())
+        && let Some(token) = live::unreachable(&definition.vocab, &by_rank)
     {
-        return refuse(&format!("the token {:?}, which no merges make,", String::from_utf8_lossy(token)));
+        return refuse(&format!("the token {:?}, which merging never makes,", String::from_utf8_lossy(token)));
     }
     let mut lines = Vec::new();
     for (token, id) in &definition.vocab {
@@ -131,14 +128,4 @@ pub fn write(definition: &Definition, origin: &str) -> Result<Vec<u8>> {
         }
     }
     Ok(lines)
-}
-
-/// The first token of several bytes that the live merges do not make. A rule that takes whole words as they are finds it, a
-/// rule that only merges never does.
-pub(super) fn unreachable<'a>(
-    vocab: &'a [(Vec<u8>, u32)],
-    live: impl Iterator<Item = &'a Merge>,
-) -> Option<&'a [u8]> {
-    let made: FxHashSet<Vec<u8>> = live.map(|(left, right)| [left.as_slice(), right].concat()).collect();
-    vocab.iter().map(|(token, _)| token.as_slice()).find(|token| token.len() > 1 && !made.contains(*token))
 }

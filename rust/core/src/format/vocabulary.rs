@@ -4,11 +4,13 @@ use std::fmt;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use super::byte_chars;
-use super::live::Merge;
-use crate::definition::{AddedToken, Definition};
+use super::live::{self, Merge};
+use crate::definition::{AddedToken, Definition, Merges};
 use crate::error::{Error, Result};
+use crate::special;
 
 /// Shorthand for an [`Error::Vocabulary`].
 pub fn broken(origin: &str, message: impl Into<String>) -> Error {
@@ -21,6 +23,15 @@ pub fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], origin: &str) -> Result<T> 
         let advice = if error.is_eof() { "; the file is cut short" } else { "" };
         broken(origin, format!("broken JSON: {error}{advice}"))
     })
+}
+
+/// Whether JSON is a vocabulary alone, an object of nothing but tokens and ids. Decided by its first value for any other.
+pub fn is_flat(json: &[u8], origin: &str) -> Result<bool> {
+    match serde_json::from_slice::<FxHashMap<String, u64>>(json) {
+        Ok(vocab) => Ok(!vocab.is_empty()),
+        Err(error) if error.is_data() => Ok(false),
+        Err(_) => parse::<IgnoredAny>(json, origin).map(|_| false),
+    }
 }
 
 /// The `vocab` object in the order of the file, duplicates included; `None` where it is no object (Unigram's list).
@@ -51,6 +62,15 @@ impl<'de> Deserialize<'de> for Entries {
             }
         }
         deserializer.deserialize_any(EntriesVisitor)
+    }
+}
+
+/// Tokens and ids as an object in this order.
+pub struct Ordered(pub Vec<(String, u32)>);
+
+impl Serialize for Ordered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(token, id)| (token, id)))
     }
 }
 
@@ -92,6 +112,9 @@ pub fn split_merge(line: &str) -> Option<SpeltMerge> {
     (!left.is_empty() && !right.is_empty() && !right.contains(' ')).then(|| SpeltMerge(left.into(), right.into()))
 }
 
+/// Tokens and ids, sorted by id.
+type Vocab = Vec<(Vec<u8>, u32)>;
+
 /// A vocabulary as it is spelt in a file, with checked ids and merges.
 pub struct Spelt {
     entries: Vec<(String, u32)>,
@@ -113,7 +136,10 @@ impl Spelt {
         let mut tokens = FxHashMap::default();
         for (token, id) in &entries {
             let Some(fitting) = id.as_u64().and_then(|id| u32::try_from(id).ok()) else {
-                return Err(broken(origin, format!("token {token:?} has id {id}, which is not an integer from 0 to {}", u32::MAX)));
+                return Err(broken(
+                    origin,
+                    format!("token {token:?} has id {id}, which is not an integer from 0 to {}", u32::MAX),
+                ));
             };
             if tokens.insert(token.as_str(), fitting).is_some() {
                 return Err(broken(origin, format!("token {token:?} stands twice in the vocabulary")));
@@ -121,8 +147,10 @@ impl Spelt {
             checked.push((token.clone(), fitting));
         }
         check_ids(checked.iter().map(|(token, id)| (token.as_str(), *id)), origin)?;
-        let missing: Vec<String> =
-            (0..=255).filter(|&byte| !tokens.contains_key(spelt_byte(byte).as_str())).map(|byte| format!("0x{byte:02x}")).collect();
+        let missing: Vec<String> = (0..=255)
+            .filter(|&byte| !tokens.contains_key(spelt_byte(byte).as_str()))
+            .map(|byte| format!("0x{byte:02x}"))
+            .collect();
         check_bytes(&missing, origin)?;
 
         let mut used: FxHashSet<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
@@ -133,7 +161,10 @@ impl Spelt {
             for (part, role) in [(left, "its part"), (right, "its part"), (&joined, "its result")] {
                 if !tokens.contains_key(part.as_str()) {
                     let place = place(index);
-                    return Err(broken(origin, format!("{place}: merge {left:?} {right:?}: {role} {part:?} is not in the vocabulary")));
+                    return Err(broken(
+                        origin,
+                        format!("{place}: merge {left:?} {right:?}: {role} {part:?} is not in the vocabulary"),
+                    ));
                 }
             }
             if !seen.insert((left.as_str(), right.as_str())) {
@@ -171,22 +202,22 @@ impl Spelt {
     /// The bytes and ids of the model, sorted by id, and its merges. An added token that no merge makes is left to
     /// `added_tokens` alone, so that a file that lists it in both places equals one that does not; its text as a whole
     /// word is the added token anyway. The exception is one that is matched between non-word characters only.
-    pub fn into_model(self, added_tokens: &[AddedToken], whole_words: bool, origin: &str) -> Result<(Vec<(Vec<u8>, u32)>, Vec<Merge>)> {
-        let added: FxHashMap<&str, &AddedToken> = added_tokens.iter().map(|token| (token.content.as_str(), token)).collect();
+    pub fn into_model(
+        self,
+        added_tokens: &[AddedToken],
+        whole_words: bool,
+        origin: &str,
+    ) -> Result<(Vocab, Vec<Merge>)> {
+        let added: FxHashMap<u32, &AddedToken> = added_tokens.iter().map(|token| (token.id, token)).collect();
         let mut vocab = Vec::with_capacity(self.entries.len());
         for (token, id) in &self.entries {
-            let bytes = match (byte_chars::decode(token), added.get(token.as_str())) {
-                (Err(_), Some(_)) => continue,
-                (Err(c), None) => return Err(outside(token, c, origin)),
-                (Ok(bytes), Some(added)) if !self.used.contains(&bytes) => {
-                    if !(whole_words && added.single_word && !added.special) {
-                        continue;
-                    }
-                    bytes
-                }
-                (Ok(bytes), _) => bytes,
-            };
-            vocab.push((bytes, *id));
+            let added = added.get(id);
+            let kept = added.is_none_or(|added| whole_words && added.single_word && !added.special);
+            match byte_chars::decode(token) {
+                Ok(bytes) if kept || self.used.contains(&bytes) => vocab.push((bytes, *id)),
+                Err(c) if added.is_none() => return Err(outside(token, c, origin)),
+                _ => {}
+            }
         }
         vocab.sort_unstable_by_key(|(_, id)| *id);
         Ok((vocab, self.merges))
@@ -194,7 +225,12 @@ impl Spelt {
 }
 
 fn outside(token: &str, c: char, origin: &str) -> Error {
-    broken(origin, format!("token {token:?} has the character {c:?}, which stands for no byte; this is not a byte-level vocabulary"))
+    broken(
+        origin,
+        format!(
+            "token {token:?} has the character {c:?}, which stands for no byte; this is not a byte-level vocabulary"
+        ),
+    )
 }
 
 fn spelt_byte(byte: u8) -> String {
@@ -207,7 +243,10 @@ pub fn check_bytes(missing: &[String], origin: &str) -> Result<()> {
         [] => Ok(()),
         [first, ..] => Err(broken(
             origin,
-            format!("{} of the 256 single bytes are missing from the vocabulary, the first is {first}; a byte-level vocabulary has them all", missing.len()),
+            format!(
+                "{} of the 256 single bytes are missing from the vocabulary, the first is {first}; a byte-level vocabulary has them all",
+                missing.len()
+            ),
         )),
     }
 }
@@ -238,7 +277,10 @@ pub fn spell(definition: &Definition, include: impl Fn(&AddedToken) -> bool) -> 
             Some(&id) if id != token.id => {
                 return Err(Error::SpecialToken {
                     token: token.content.clone(),
-                    problem: format!("spelt in the file like the token with id {id}, so its own id {} cannot be written; save as .tiktoken, or choose another text", token.id),
+                    problem: format!(
+                        "spelt in the file like the token with id {id}, so its own id {} cannot be written; save as .tiktoken, or choose another text",
+                        token.id
+                    ),
                 });
             }
             Some(_) => {}
@@ -251,18 +293,63 @@ pub fn spell(definition: &Definition, include: impl Fn(&AddedToken) -> bool) -> 
     Ok(spelt)
 }
 
+/// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone, as
+/// [`Spelt::into_model`] does: no rule for whole words may find a special token in ordinary text.
+pub fn leave_to_added(definition: &mut Definition) {
+    let ids: FxHashSet<u32> = definition.added_tokens.iter().map(|token| token.id).collect();
+    if !definition.vocab.iter().any(|(_, id)| ids.contains(id)) {
+        return;
+    }
+    let by_rank;
+    let merges = match &definition.merges {
+        Merges::Listed(merges) => merges,
+        Merges::ByRank => {
+            by_rank = live::by_rank(&definition.vocab);
+            &by_rank
+        }
+    };
+    let made = merges.iter().map(|(left, right)| [left.as_slice(), right].concat());
+    let used: FxHashSet<Vec<u8>> = made.chain(merges.iter().flat_map(|(l, r)| [l.clone(), r.clone()])).collect();
+    definition.vocab.retain(|(token, id)| !ids.contains(id) || token.len() == 1 || used.contains(token));
+}
+
+/// Makes these the definition's special tokens too: those that it knows keep their ids, others follow the highest id.
+///
+/// # Errors
+/// [`Error::SpecialToken`] for an empty one or one given twice.
+pub fn append_special(definition: &mut Definition, tokens: &[String]) -> Result<()> {
+    let mut ids: FxHashMap<&[u8], u32> = definition.vocab.iter().map(|(token, id)| (token.as_slice(), *id)).collect();
+    ids.extend(definition.added_tokens.iter().map(|token| (token.content.as_bytes(), token.id)));
+    let highest = ids.values().copied().max().unwrap_or(0);
+    for token in assign_ids(tokens, highest, |token| ids.get(token.as_bytes()).copied())? {
+        match definition.added_tokens.iter_mut().find(|known| known.content == token.content) {
+            Some(known) => known.special = true,
+            None => definition.added_tokens.push(token),
+        }
+    }
+    definition.added_tokens.sort_unstable_by_key(|token| token.id);
+    leave_to_added(definition);
+    Ok(())
+}
+
+/// Says which added token has more to it than a special token's text and id, for formats that carry no more.
+pub fn beyond_text_and_id(added_tokens: &[AddedToken]) -> Option<String> {
+    let token =
+        added_tokens.iter().find(|token| !token.special || token.lstrip || token.rstrip || token.single_word)?;
+    let what = if token.special {
+        "a special token that strips white space or matches single words"
+    } else {
+        "an added token that is not special"
+    };
+    Some(format!("{what}, {:?},", token.content))
+}
+
 /// Gives the special tokens asked for their ids: the one that `find` knows, or the next after `highest`.
 ///
 /// # Errors
 /// [`Error::SpecialToken`] for an empty one or one given twice.
 pub fn assign_ids(tokens: &[String], highest: u32, find: impl Fn(&str) -> Option<u32>) -> Result<Vec<AddedToken>> {
-    let mut seen = FxHashSet::default();
-    for token in tokens {
-        let problem = if token.is_empty() { "empty" } else { "given twice" };
-        if token.is_empty() || !seen.insert(token) {
-            return Err(Error::SpecialToken { token: token.clone(), problem: problem.to_owned() });
-        }
-    }
+    special::check(tokens)?;
     let known: Vec<Option<u32>> = tokens.iter().map(|token| find(token)).collect();
     let mut highest = known.iter().flatten().copied().fold(highest, u32::max);
     let mut added = Vec::with_capacity(tokens.len());

@@ -1,5 +1,6 @@
 //! `tokenizer.json` of the `tokenizers` package, the native format: byte-level BPE, read and written whole.
 
+mod components;
 mod read;
 mod write;
 

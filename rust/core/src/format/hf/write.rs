@@ -1,11 +1,10 @@
 //! Writes tokenizer.json, with the keys in the order and the layout that `tokenizers` itself writes.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use crate::definition::{AddedToken, Definition, Merges, Normalizer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::live::{self, Merge};
-use crate::format::{byte_chars, onig, vocabulary};
+use crate::format::vocabulary::{self, Ordered, broken};
+use crate::format::{byte_chars, onig};
 use crate::pretokenize::Pattern;
 
 #[derive(serde::Serialize)]
@@ -76,20 +75,8 @@ struct Model {
     fuse_unk: bool,
     byte_fallback: bool,
     ignore_merges: bool,
-    vocab: Vocab,
+    vocab: Ordered,
     merges: Vec<(String, String)>,
-}
-
-struct Vocab(Vec<(String, u32)>);
-
-impl Serialize for Vocab {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (token, id) in &self.0 {
-            map.serialize_entry(token, id)?;
-        }
-        map.end()
-    }
 }
 
 /// Writes a tokenizer.json that `tokenizers` and `transformers` load with the same ids.
@@ -98,10 +85,11 @@ impl Serialize for Vocab {
 /// A custom pattern may come back in another spelling of the same meaning ([`onig`]).
 ///
 /// # Errors
-/// [`Error::Pattern`] for a regex without an equal form there, [`Error::SpecialToken`] for an added token spelt like
+/// [`crate::Error::Pattern`] for a regex without an equal form there, [`crate::Error::SpecialToken`] for an added token spelt like
 /// another token.
 pub fn write(definition: &Definition, origin: &str) -> Result<String> {
-    let byte_level = |use_regex| ByteLevel { r#type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex };
+    let byte_level =
+        |use_regex| ByteLevel { r#type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex };
     let pre_tokenizer = match &definition.pattern {
         Pattern::Gpt2 => PreTokenizer::ByteLevel(byte_level(true)),
         pattern => {
@@ -139,12 +127,11 @@ pub fn write(definition: &Definition, origin: &str) -> Result<String> {
             fuse_unk: false,
             byte_fallback: false,
             ignore_merges: definition.whole_words,
-            vocab: Vocab(vocab(definition)?),
+            vocab: Ordered(vocab(definition)?),
             merges: merges.iter().map(|(left, right)| (byte_chars::encode(left), byte_chars::encode(right))).collect(),
         },
     };
-    serde_json::to_string_pretty(&file)
-        .map_err(|error| Error::Vocabulary { origin: origin.to_owned(), message: format!("cannot be written: {error}") })
+    serde_json::to_string_pretty(&file).map_err(|error| broken(origin, format!("cannot be written: {error}")))
 }
 
 fn added(token: &AddedToken) -> Added<'_> {
