@@ -1,7 +1,6 @@
 //! Parquet columns.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::parquet::basic::Compression;
@@ -157,26 +156,17 @@ fn broken_files_are_errors_and_no_panics() {
         assert!(message.starts_with(": broken Parquet file ("), "{message}");
         assert!(message.ends_with("); it may be truncated, fetch it again"), "{message}");
     }
-    let mut panics = Vec::new();
+    // One bit wrong anywhere: an error, or other rows where nothing could show it, but no panic.
     for at in 0..whole.len() {
-        for bit in [0, 3, 7] {
-            let mut broken = whole.clone();
-            broken[at] ^= 1 << bit;
-            let path = folder.write("a.parquet", &broken);
-            let control = Control::default();
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let options = InputOptions::default();
-                let sources = [Source::Path(path.clone())];
-                let mut reader = Reader::open(&sources, &options, &last_cut, &control)?;
-                while let Some(block) = reader.next_block()? {
-                    block.decode(&options)?;
-                }
-                Ok::<(), Error>(())
-            }));
-            if outcome.is_err() {
-                panics.push((at, bit));
-            }
+        let mut broken = whole.clone();
+        broken[at] ^= 1 << (at % 8);
+        let path = folder.write("a.parquet", &broken);
+        let control = Control::default();
+        let options = options(Utf8Errors::Replace);
+        let sources = [Source::Path(path)];
+        let Ok(mut reader) = Reader::open(&sources, &options, &last_cut, &control) else { continue };
+        while let Ok(Some(block)) = reader.next_block() {
+            block.decode(&options).unwrap();
         }
     }
-    assert_eq!(panics, []);
 }
