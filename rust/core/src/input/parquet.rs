@@ -105,8 +105,8 @@ impl<'a> ParquetColumn<'a> {
                 }
                 break;
             };
-            let wanted =
-                if self.mean == 0 { FIRST_BATCH } else { ((size - bytes) / self.mean).clamp(1, LARGEST_BATCH) };
+            let fitting = (size - bytes).checked_div(self.mean);
+            let wanted = fitting.map_or(FIRST_BATCH, |rows| rows.clamp(1, LARGEST_BATCH));
             let before = rows.values.len();
             let (read, _, _) = chunk
                 .read_records(wanted, Some(&mut rows.levels), None, &mut rows.values)

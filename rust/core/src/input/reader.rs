@@ -39,7 +39,7 @@ enum Contents<'a> {
     Mapped(MappedText),
     Text(Bytes<'a>),
     Lines(JsonLines<'a>),
-    Rows(ParquetColumn<'a>),
+    Rows(Box<ParquetColumn<'a>>),
 }
 
 impl<'a> Reader<'a> {
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
 impl<'a> Contents<'a> {
     fn open(source: &Checked, column: &str, control: &'a Control) -> Result<Contents<'a>> {
         Ok(match source.format {
-            Format::Parquet => Contents::Rows(ParquetColumn::open(&source.path, column, control)?),
+            Format::Parquet => Contents::Rows(Box::new(ParquetColumn::open(&source.path, column, control)?)),
             Format::JsonLines => Contents::Lines(JsonLines::new(Bytes::open(source, control)?)),
             Format::Text => match MappedText::open(source) {
                 Some(mapped) => Contents::Mapped(mapped),

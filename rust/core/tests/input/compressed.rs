@@ -19,7 +19,9 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-const BOTH: [(&str, fn(&[u8]) -> Vec<u8>); 2] = [("a.txt.gz", gzip), ("a.txt.zst", zstd)];
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const BOTH: [(&str, Compress); 2] = [("a.txt.gz", gzip), ("a.txt.zst", zstd)];
 
 proptest! {
     #[test]
