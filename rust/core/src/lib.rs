@@ -1,6 +1,7 @@
 //! Byte-level BPE: counting, training, encoding, and the file formats that others read.
 
 pub mod atomic;
+mod columnar;
 pub mod control;
 pub mod count;
 mod decode;
