@@ -105,14 +105,18 @@ pub fn write(definition: &Definition, origin: &str) -> Result<(String, String)> 
         merges_txt.extend([left, " ", right, "\n"]);
     }
     let vocab = vocabulary::spell(definition, |_| true)?;
-    // Such a token would come back as a special one.
+    // The reader takes the entries that merges have no use for as the special tokens.
     let used: FxHashSet<&str> =
         spelt_merges.iter().flat_map(|SpeltMerge(left, right)| [left.as_str(), right.as_str()]).collect();
     let made: FxHashSet<String> = spelt_merges.iter().map(|SpeltMerge(left, right)| format!("{left}{right}")).collect();
     let added: FxHashSet<u32> = definition.added_tokens.iter().map(|token| token.id).collect();
     let plain = |token: &str| token.chars().nth(1).is_none() || used.contains(token) || made.contains(token);
-    if let Some((token, _)) = vocab.iter().find(|(token, id)| !plain(token) && !added.contains(id)) {
-        return refuse(format!("the token {token:?}, which no merge makes,"));
+    if let Some((token, id)) = vocab.iter().find(|(token, id)| plain(token) == added.contains(id)) {
+        return refuse(if added.contains(id) {
+            format!("the special token {token:?}, which merges make too,")
+        } else {
+            format!("the token {token:?}, which no merge makes,")
+        });
     }
     let vocab_json = serde_json::to_string(&vocabulary::Ordered(vocab))
         .map_err(|error| broken(origin, format!("cannot be written: {error}")))?;

@@ -228,7 +228,7 @@ fn outside(token: &str, c: char, origin: &str) -> Error {
     broken(
         origin,
         format!(
-            "token {token:?} has the character {c:?}, which stands for no byte; this is not a byte-level vocabulary"
+            "token {token:?} has the character {c:?}, which stands for no byte; this is not a byte-level vocabulary, or the token is a special one that special_tokens does not name"
         ),
     )
 }
@@ -260,26 +260,34 @@ pub fn check_ids<'a>(tokens: impl Iterator<Item = (&'a str, u32)>, origin: &str)
 /// the added tokens that `include` picks, as they are.
 ///
 /// # Errors
-/// [`Error::SpecialToken`] if an added token is spelt like another token, which would take its id.
+/// [`Error::SpecialToken`] if an added token would not keep its id: it is spelt like another token, or is itself a token
+/// that is spelt otherwise.
 pub fn spell(definition: &Definition, include: impl Fn(&AddedToken) -> bool) -> Result<Vec<(String, u32)>> {
     let mut spelt: Vec<(String, u32)> =
         definition.vocab.iter().map(|(bytes, id)| (byte_chars::encode(bytes), *id)).collect();
     let ids: FxHashMap<&str, u32> = spelt.iter().map(|(token, id)| (token.as_str(), *id)).collect();
     let mut more = Vec::new();
     for token in &definition.added_tokens {
+        let refuse = |problem: String| Err(Error::SpecialToken { token: token.content.clone(), problem });
         match ids.get(token.content.as_str()) {
-            Some(&id) if id != token.id => {
-                return Err(Error::SpecialToken {
-                    token: token.content.clone(),
-                    problem: format!(
-                        "spelt in the file like the token with id {id}, so its own id {} cannot be written; save as .tiktoken, or choose another text",
-                        token.id
-                    ),
-                });
+            Some(&other) if other != token.id => {
+                return refuse(format!(
+                    "spelt in the file like the token with id {other}, which would take the place of its own id {}; save as .tiktoken, or choose another text",
+                    token.id
+                ));
             }
             Some(_) => {}
-            None if include(token) => more.push((token.content.clone(), token.id)),
-            None => {}
+            None => {
+                let spelling = byte_chars::encode(token.content.as_bytes());
+                if ids.get(spelling.as_str()) == Some(&token.id) {
+                    return refuse(format!(
+                        "a token that merges make too, which the file spells {spelling:?}, so that the two would not share their id; save as .tiktoken, or choose another text"
+                    ));
+                }
+                if include(token) {
+                    more.push((token.content.clone(), token.id));
+                }
+            }
         }
     }
     spelt.append(&mut more);
