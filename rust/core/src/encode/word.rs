@@ -11,7 +11,7 @@ use crate::vocab::Vocab;
 /// data structure.
 const SHORT: usize = 64;
 /// Longer words are joined in windows of about this many bytes, whose working set stays in the first-level cache.
-const WINDOW: usize = 1 << 11;
+const WINDOW: usize = SHORT;
 
 /// The rules by which the tokens of a word are joined.
 #[derive(Debug)]
@@ -216,7 +216,7 @@ impl Bpe {
         for window in word.chunks(WINDOW) {
             let mut right = std::mem::take(&mut scratch.window);
             right.clear();
-            self.join_long(window, scratch, &mut right);
+            self.join_short(window, NEVER, &mut right);
             self.append(vocab, first, &right, scratch, ids);
             scratch.window = right;
         }
