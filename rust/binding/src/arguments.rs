@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use bloomery_core::input::{InputOptions, Source, Utf8Errors};
-use bloomery_core::{Allowed, TieBreak, TokenDtype};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use bloomery_core::{Allowed, Error, TieBreak, TokenDtype, Tokenizer};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyFrozenSet, PySet, PyString};
+
+use crate::{errors, ids};
 
 /// `allowed_special`: "all", "none" or a collection of special tokens.
 pub struct AllowedSpecial(pub Allowed);
@@ -114,6 +116,58 @@ impl<'py> FromPyObject<'_, 'py> for TieBreakName {
             }
         }
     }
+}
+
+/// `special_tokens`: strings in an order of their own, which decides their ids.
+pub struct SpecialTokens(pub Vec<String>);
+
+impl<'py> FromPyObject<'_, 'py> for SpecialTokens {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyString>() {
+            return Err(PyTypeError::new_err("special_tokens must be a list of str, not one str; put it in a list"));
+        }
+        if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() {
+            let message = "special_tokens must have an order, since it decides their ids: give a list, not a set";
+            return Err(PyTypeError::new_err(message));
+        }
+        let tokens = object.try_iter()?.map(|token| token?.extract::<String>()).collect::<PyResult<_>>()?;
+        Ok(SpecialTokens(tokens))
+    }
+}
+
+/// `vocab_size`: a negative one is refused by name rather than by the limits of a machine word.
+#[derive(Clone, Copy)]
+pub struct VocabSize(pub usize);
+
+impl<'py> FromPyObject<'_, 'py> for VocabSize {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        object.extract::<usize>().map(VocabSize).map_err(|error| {
+            if !error.is_instance_of::<PyOverflowError>(object.py()) {
+                return error;
+            }
+            let message = format!("vocab_size {} is outside of what is possible", &*object);
+            errors::exception(object.py(), "ArgumentError", message, [])
+        })
+    }
+}
+
+/// `end_of_text`: one of the tokenizer's special tokens, or any of its ids.
+pub fn end_of_text(object: &Bound<'_, PyAny>, engine: &Tokenizer) -> PyResult<u32> {
+    let Ok(token) = object.cast::<PyString>() else {
+        let id = ids::id(object, 0, engine.vocab_size())?;
+        let unknown = Error::TokenId { id: id.into(), position: 0, vocab_size: engine.vocab_size() };
+        return engine.token_bytes(id).map(|_| id).ok_or_else(|| errors::to_python(object.py(), unknown));
+    };
+    let token = token.to_str()?;
+    let added = engine.definition().added_tokens.iter().find(|added| added.special && added.content == token);
+    added.map(|added| added.id).ok_or_else(|| {
+        let problem = "not one of this tokenizer's special tokens".into();
+        errors::to_python(object.py(), Error::SpecialToken { token: token.into(), problem })
+    })
 }
 
 /// `dtype` of a file of ids: "uint16" or "uint32".

@@ -9,15 +9,21 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::arguments::TieBreakName;
-use crate::call;
+use crate::arguments::{SpecialTokens, TieBreakName, VocabSize};
 use crate::word_counts::WordCounts;
+use crate::{call, vocab};
 
 /// content, id, special, lstrip, rstrip, single_word, normalized.
 type AddedTokenState = (String, u32, bool, bool, bool, bool, bool);
 /// The arguments of `Engine`, as pickle stores them.
-type State<'py> =
-    (Vec<(Bound<'py, PyBytes>, u32)>, Option<Bound<'py, PyList>>, Vec<AddedTokenState>, String, &'static str, bool);
+type State<'py> = (
+    Vec<(Bound<'py, PyBytes>, u32)>,
+    Option<Bound<'py, PyList>>,
+    Vec<AddedTokenState>,
+    String,
+    Option<&'static str>,
+    bool,
+);
 
 /// The immutable core of a tokenizer.
 #[pyclass(frozen, module = "bloomery._core")]
@@ -53,14 +59,14 @@ impl Engine {
         merges: Option<Vec<(Vec<u8>, Vec<u8>)>>,
         added_tokens: Vec<AddedTokenState>,
         pattern: &str,
-        normalizer: &str,
+        normalizer: Option<&str>,
         whole_words: bool,
     ) -> PyResult<Self> {
         let normalizer = match normalizer {
-            "none" => Normalizer::None,
-            "nfc" => Normalizer::Nfc,
-            other => {
-                return Err(PyValueError::new_err(format!("normalizer must be \"none\" or \"nfc\", not {other:?}")));
+            None => Normalizer::None,
+            Some("nfc") => Normalizer::Nfc,
+            Some(other) => {
+                return Err(PyValueError::new_err(format!("normalizer must be \"nfc\" or None, not {other:?}")));
             }
         };
         let added_tokens = added_tokens.into_iter().map(added_token).collect();
@@ -74,16 +80,13 @@ impl Engine {
     fn from_vocab(
         py: Python<'_>,
         vocab: &Bound<'_, PyDict>,
-        merges: Vec<(Vec<u8>, Vec<u8>)>,
-        special_tokens: Vec<String>,
+        merges: &Bound<'_, PyAny>,
+        special_tokens: SpecialTokens,
         pattern: &str,
     ) -> PyResult<Self> {
-        let mut entries = Vec::with_capacity(vocab.len());
-        for (id, token) in vocab {
-            entries.push((token.extract::<Vec<u8>>()?, id.extract::<u32>()?));
-        }
+        let (vocab, merges) = (vocab::entries(vocab)?, vocab::merges(merges)?);
         let pattern = Pattern::parse(pattern);
-        Engine::build(py, || Ok(Definition::from_vocab(entries, merges, &special_tokens, pattern)))
+        Engine::build(py, || Ok(Definition::from_vocab(vocab, merges, &special_tokens.0, pattern)))
     }
 
     /// Read a vocabulary file or folder, recognised by its content.
@@ -93,10 +96,10 @@ impl Engine {
         py: Python<'_>,
         path: PathBuf,
         pattern: Option<&str>,
-        special_tokens: Option<Vec<String>>,
+        special_tokens: Option<SpecialTokens>,
     ) -> PyResult<Self> {
         let pattern = pattern.map(Pattern::parse);
-        Engine::build(py, || format::load(&path, pattern, special_tokens))
+        Engine::build(py, || format::load(&path, pattern, special_tokens.map(|tokens| tokens.0)))
     }
 
     /// Read GPT-2's vocab.json and merges.txt.
@@ -105,7 +108,7 @@ impl Engine {
         py: Python<'_>,
         vocab_path: PathBuf,
         merges_path: PathBuf,
-        special_tokens: Option<Vec<String>>,
+        special_tokens: Option<SpecialTokens>,
         pattern: &str,
     ) -> PyResult<Self> {
         let pattern = Pattern::parse(pattern);
@@ -113,7 +116,13 @@ impl Engine {
             let vocab = std::fs::read(&vocab_path).map_err(Error::io(&vocab_path))?;
             let merges = std::fs::read(&merges_path).map_err(Error::io(&merges_path))?;
             let (vocab_name, merges_name) = (vocab_path.display().to_string(), merges_path.display().to_string());
-            format::gpt2::read(&vocab, &merges, (&vocab_name, &merges_name), special_tokens, pattern)
+            format::gpt2::read(
+                &vocab,
+                &merges,
+                (&vocab_name, &merges_name),
+                special_tokens.map(|tokens| tokens.0),
+                pattern,
+            )
         })
     }
 
@@ -123,13 +132,13 @@ impl Engine {
     fn train(
         py: Python<'_>,
         counts: PyRef<'_, WordCounts>,
-        vocab_size: usize,
+        vocab_size: VocabSize,
         tie_break: TieBreakName,
         progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let (counts, tie_break) = (counts.core(), tie_break.0);
         let engine = call::watched(py, progress.as_ref(), |control| {
-            bloomery_core::Tokenizer::new(bloomery_core::train(counts, vocab_size, tie_break, control)?)
+            bloomery_core::Tokenizer::new(bloomery_core::train(counts, vocab_size.0, tie_break, control)?)
         })?;
         Ok(Engine(Arc::new(engine)))
     }
@@ -140,8 +149,14 @@ impl Engine {
     }
 
     /// The same merges up to a smaller vocabulary size.
-    fn truncate(&self, py: Python<'_>, vocab_size: usize) -> PyResult<Self> {
-        Engine::build(py, || self.0.truncate(vocab_size))
+    fn truncate(&self, py: Python<'_>, vocab_size: VocabSize) -> PyResult<Self> {
+        Engine::build(py, || self.0.truncate(vocab_size.0))
+    }
+
+    /// Highest id + 1.
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.0.vocab_size()
     }
 
     /// Every token by id, added tokens too.
@@ -157,7 +172,16 @@ impl Engine {
     /// Pairs in order of rank.
     #[getter]
     fn merges<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        pairs(py, &self.0.merges())
+        vocab::pairs(py, &self.0.merges())
+    }
+
+    /// The number of merges; None for a vocabulary that merges by rank, whose merges have to be derived.
+    #[getter]
+    fn merge_count(&self) -> Option<usize> {
+        match &self.definition().merges {
+            Merges::Listed(merges) => Some(merges.len()),
+            Merges::ByRank => None,
+        }
     }
 
     /// The added tokens in order of id.
@@ -172,18 +196,12 @@ impl Engine {
         self.definition().pattern.name()
     }
 
-    /// The regex that defines the pattern.
+    /// "nfc" or None.
     #[getter]
-    fn pattern_regex(&self) -> &str {
-        self.definition().pattern.regex()
-    }
-
-    /// "none" or "nfc".
-    #[getter]
-    fn normalizer(&self) -> &'static str {
+    fn normalizer(&self) -> Option<&'static str> {
         match self.definition().normalizer {
-            Normalizer::None => "none",
-            Normalizer::Nfc => "nfc",
+            Normalizer::None => None,
+            Normalizer::Nfc => Some("nfc"),
         }
     }
 
@@ -219,17 +237,13 @@ impl Engine {
         let Definition { vocab, merges, pattern, whole_words, .. } = engine.definition();
         let vocab = vocab.iter().map(|(token, id)| (PyBytes::new(py, token), *id)).collect();
         let merges = match merges {
-            Merges::Listed(merges) => Some(pairs(py, merges)?),
+            Merges::Listed(merges) => Some(vocab::pairs(py, merges)?),
             Merges::ByRank => None,
         };
         let state =
             (vocab, merges, engine.added_tokens(), pattern.name().to_owned(), engine.normalizer(), *whole_words);
         Ok((slf.get_type().into_any(), state))
     }
-}
-
-fn pairs<'py>(py: Python<'py>, merges: &[(Vec<u8>, Vec<u8>)]) -> PyResult<Bound<'py, PyList>> {
-    PyList::new(py, merges.iter().map(|(left, right)| (PyBytes::new(py, left), PyBytes::new(py, right))))
 }
 
 fn added_token((content, id, special, lstrip, rstrip, single_word, normalized): AddedTokenState) -> AddedToken {

@@ -10,6 +10,7 @@ mod ids;
 mod stream;
 mod text;
 mod tokenizer;
+mod vocab;
 mod word_counts;
 
 use pyo3::prelude::*;

@@ -81,7 +81,10 @@ impl Source {
             self.count += 1;
         }
         if let Some((text, done)) = &mut self.string {
-            let end = text.floor_char_boundary(*done + PIECE);
+            let mut end = text.len().min(*done + PIECE);
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
             let piece = &text[*done..end];
             call::short(py, || self.encoder.push(piece, ids))?;
             *done = end;
@@ -126,12 +129,12 @@ impl StreamDecoder {
     /// Take one id and return the text that it completes, often empty.
     ///
     /// Args:
-    ///     id: A token id.
+    ///     token_id: A token id.
     ///
     /// Raises:
     ///     TokenIdError: No token has this id. The decoder stays as it was.
-    fn push(&mut self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<String> {
-        let id = ids::id(id, self.count, self.engine.vocab_size())?;
+    fn push(&mut self, py: Python<'_>, token_id: &Bound<'_, PyAny>) -> PyResult<String> {
+        let id = ids::id(token_id, self.count, self.engine.vocab_size())?;
         self.take(py, id)
     }
 

@@ -13,13 +13,15 @@ use crate::arguments::{AllowedSpecial, Errors, Threads, input_options, sources};
 use crate::engine::Engine;
 use crate::stream::{EncodeIterator, StreamDecoder};
 use crate::text::{several, text, text_and_positions};
-use crate::{call, ids};
+use crate::{arguments, call, ids};
 
 /// Below this many bytes or ids the work is shorter than giving the GIL away and taking it back.
 const RELEASE_GIL: usize = 4 << 10;
 /// From this many bytes on a call uses several threads, and Ctrl-C is looked for.
 const WATCH: usize = 1 << 20;
 
+/// Ids, and the characters that each one spans.
+type IdsAndSpans = (Vec<u32>, Vec<(usize, usize)>);
 /// A pair of arrays: ids of all rows, and the row offsets.
 type Rows<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
@@ -183,7 +185,7 @@ impl Tokenizer {
         text: &Bound<'py, PyAny>,
         allowed_special: AllowedSpecial,
         errors: Errors,
-    ) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
+    ) -> PyResult<IdsAndSpans> {
         let (text, positions) = text_and_positions(text, errors.0)?;
         let (ids, mut spans) =
             self.run(py, text.len(), || self.engine.encode_with_offsets(&text, &allowed_special.0))?;
@@ -273,7 +275,7 @@ impl Tokenizer {
         inputs: Vec<PathBuf>,
         output: PathBuf,
         allowed_special: Option<AllowedSpecial>,
-        end_of_text: Option<u32>,
+        end_of_text: Option<Bound<'_, PyAny>>,
         dtype: Option<&str>,
         errors: Errors,
         field: String,
@@ -285,14 +287,14 @@ impl Tokenizer {
         let options = EncodeFilesOptions {
             input: input_options(errors, field, column),
             allowed: allowed_special.map(|allowed| allowed.0),
-            end_of_text,
+            end_of_text: end_of_text.map(|token| arguments::end_of_text(&token, &self.engine)).transpose()?,
             threads: num_threads.0,
-            dtype: dtype.map(crate::arguments::dtype).transpose()?,
+            dtype: dtype.map(arguments::dtype).transpose()?,
         };
         let report = call::watched(py, progress.as_ref(), |control| {
             self.engine.encode_files(&inputs, &output, &options, control)
         })?;
-        Ok((report.tokens, report.documents, report.bytes, crate::arguments::dtype_name(report.dtype)))
+        Ok((report.tokens, report.documents, report.bytes, arguments::dtype_name(report.dtype)))
     }
 
     /// Decode token ids to text.
@@ -340,12 +342,15 @@ impl Tokenizer {
         errors: Errors,
     ) -> PyResult<Bound<'py, PyList>> {
         let rows = match offsets {
-            None => ids.try_iter()?.map(|row| self.decode(py, &row?, errors)).collect::<PyResult<Vec<_>>>()?,
+            None => {
+                let rows = ids.try_iter()?.enumerate();
+                rows.map(|(row, ids)| in_row(py, row, self.decode(py, &ids?, errors))).collect::<PyResult<Vec<_>>>()?
+            }
             Some(offsets) => {
                 let ids = ids::ids(ids, self.engine.vocab_size())?;
                 let offsets = ids::row_offsets(offsets, ids.len())?;
-                let rows = offsets.windows(2).map(|ends| self.decoded(py, &ids[ends[0]..ends[1]], errors));
-                rows.collect::<PyResult<Vec<_>>>()?
+                let rows = offsets.windows(2).map(|ends| self.decoded(py, &ids[ends[0]..ends[1]], errors)).enumerate();
+                rows.map(|(row, text)| in_row(py, row, text)).collect::<PyResult<Vec<_>>>()?
             }
         };
         PyList::new(py, rows)
@@ -370,13 +375,13 @@ impl Tokenizer {
     /// Return the bytes of a token.
     ///
     /// Args:
-    ///     id: The token's id.
+    ///     token_id: The token's id.
     ///
     /// Raises:
     ///     TokenIdError: No token has this id.
-    fn id_to_token<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    fn id_to_token<'py>(&self, py: Python<'py>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let vocab_size = self.engine.vocab_size();
-        let id = ids::id(id, 0, vocab_size)?;
+        let id = ids::id(token_id, 0, vocab_size)?;
         let token = self.engine.token_bytes(id).ok_or(Error::TokenId { id: id.into(), position: 0, vocab_size });
         token.map(|token| PyBytes::new(py, token)).map_err(|error| crate::errors::to_python(py, error))
     }
@@ -390,4 +395,12 @@ impl Tokenizer {
         let bytes = PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(ids))?);
         Ok(bytes.call_method1("decode", ("utf-8", errors.name()))?.cast_into::<PyString>()?)
     }
+}
+
+/// Says in which row an error came up.
+fn in_row<T>(py: Python<'_>, row: usize, outcome: PyResult<T>) -> PyResult<T> {
+    outcome.or_else(|error| {
+        error.value(py).call_method1("add_note", (format!("in row {row}"),))?;
+        Err(error)
+    })
 }

@@ -7,7 +7,7 @@ use bloomery_core::input::Utf8Errors;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::arguments::{Errors, Threads, input_options, sources};
+use crate::arguments::{Errors, SpecialTokens, Threads, input_options, sources};
 use crate::call;
 use crate::text::{several, text};
 
@@ -31,7 +31,7 @@ impl WordCounts {
 impl WordCounts {
     /// Take counts made elsewhere.
     #[new]
-    fn new(py: Python<'_>, words: &Bound<'_, PyDict>, pattern: &str, special_tokens: Vec<String>) -> PyResult<Self> {
+    fn new(py: Python<'_>, words: &Bound<'_, PyDict>, pattern: &str, special_tokens: SpecialTokens) -> PyResult<Self> {
         let mut counts = Vec::with_capacity(words.len());
         for (word, count) in words {
             let word = match word.cast::<PyBytes>() {
@@ -41,7 +41,7 @@ impl WordCounts {
             counts.push((word, count.extract::<u64>()?));
         }
         let pattern = Pattern::parse(pattern);
-        call::detached(py, || bloomery_core::WordCounts::from_words(counts, pattern, special_tokens)).map(WordCounts)
+        call::detached(py, || bloomery_core::WordCounts::from_words(counts, pattern, special_tokens.0)).map(WordCounts)
     }
 
     /// Count files.
@@ -52,7 +52,7 @@ impl WordCounts {
         py: Python<'_>,
         inputs: Vec<PathBuf>,
         pattern: &str,
-        special_tokens: Vec<String>,
+        special_tokens: SpecialTokens,
         errors: Errors,
         field: String,
         column: String,
@@ -63,7 +63,7 @@ impl WordCounts {
             (sources(inputs), input_options(errors, field, column), Pattern::parse(pattern));
         let count = |control: &bloomery_core::Control| {
             let threads = num_threads.0;
-            bloomery_core::WordCounts::from_sources(&inputs, &options, &pattern, &special_tokens, threads, control)
+            bloomery_core::WordCounts::from_sources(&inputs, &options, &pattern, &special_tokens.0, threads, control)
         };
         call::watched(py, progress.as_ref(), count).map(WordCounts)
     }
@@ -75,12 +75,12 @@ impl WordCounts {
         py: Python<'_>,
         texts: &Bound<'_, PyAny>,
         pattern: &str,
-        special_tokens: Vec<String>,
+        special_tokens: SpecialTokens,
         errors: Errors,
         num_threads: Threads,
     ) -> PyResult<Self> {
         let pattern = Pattern::parse(pattern);
-        let mut counts = call::short(py, || bloomery_core::WordCounts::new(pattern, special_tokens))?;
+        let mut counts = call::short(py, || bloomery_core::WordCounts::new(pattern, special_tokens.0))?;
         let mut batch = Batch::default();
         for (index, object) in several(texts)?.enumerate() {
             batch.push(&text(&object?, errors.0, Some(index))?);
