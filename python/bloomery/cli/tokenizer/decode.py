@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
         except TokenIdError as error:
             # Its position is that in the part.
             raise arguments.UsageError(
-                f"token id {error.id} at position {tokens + error.position} is not in the vocabulary of {args.tokenizer} "
-                f"(vocab_size {error.vocab_size}); was another tokenizer used to encode?"
+                f"token id {error.id} at position {tokens + error.position} is not in the vocabulary of "
+                f"{args.tokenizer} (vocab_size {error.vocab_size}); was another tokenizer used to encode?"
             ) from error
         tokens += len(part)
     write(decoder.decode(b"", final=True))
