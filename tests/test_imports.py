@@ -1,8 +1,10 @@
 """Who may import whom: the package's layers, and that tokenizing needs numpy alone."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +98,7 @@ def test_tokenizing_imports_neither_torch_nor_any_peer() -> None:
     # A finder that refuses them shows the attempt even where they are not installed.
     program = """
 import sys
+import tomllib
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -109,3 +112,40 @@ tokenizer = bloomery.Tokenizer({byte: bytes([byte]) for byte in range(256)}, [],
 assert tokenizer.decode(tokenizer.encode("text<s>")) == "text<s>"
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# The Rust modules that each module of the core may use; the rest (errors, cancellation, plain data, atomic files,
+# the thread pool) are open to all.
+CORE = Path(__file__).parents[1] / "rust" / "core"
+OPEN = {"atomic", "control", "definition", "error", "parallel"}
+MAY_CALL = {
+    "pretokenize": set[str](),
+    "special": set[str](),
+    "vocab": set[str](),
+    "merges": {"vocab"},
+    "input": set[str](),
+    "format": {"pretokenize", "vocab", "merges"},
+    "count": {"input", "pretokenize", "special", "format"},
+    "train": {"count", "pretokenize", "special", "vocab", "merges"},
+    "encode": {"input", "pretokenize", "vocab", "merges", "special"},
+    "decode": {"vocab", "special"},
+}
+
+
+@pytest.mark.parametrize("module", sorted(MAY_CALL))
+def test_layers_of_the_core(module: str) -> None:
+    sources = [
+        path
+        for path in (CORE / "src").rglob("*.rs")
+        if path.relative_to(CORE / "src").parts[0] in {module, f"{module}.rs"}
+    ]
+    used = {name for path in sources for name in re.findall(r"\bcrate::(\w+)", path.read_text(encoding="utf-8"))}
+    assert used & set(MAY_CALL) <= {module} | MAY_CALL[module]
+    if module in {"pretokenize", "input"}:
+        assert sources, "the module is gone: this table is out of date"
+
+
+def test_the_core_knows_nothing_of_python() -> None:
+    manifest = tomllib.loads((CORE / "Cargo.toml").read_text(encoding="utf-8"))
+    tables = [manifest.get(name, {}) for name in ("dependencies", "dev-dependencies", "build-dependencies")]
+    assert not {"pyo3", "numpy", "bloomery-python"} & {name for table in tables for name in table}

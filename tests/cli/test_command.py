@@ -98,7 +98,7 @@ def test_numbers_for_people() -> None:
         "2,000.0 TB",
     ]
     assert [output.human_seconds(seconds) for seconds in (0.04, 59, 90, 7200, 200_000)] == [
-        "0.0 s",
+        "40 ms",
         "59.0 s",
         "1.5 min",
         "2.0 h",

@@ -14,17 +14,17 @@ def test_inspect_json_tells_what_the_tokenizer_is(
     run, corpus: Path, tokenizer: Tokenizer, tokenizer_path: Path
 ) -> None:
     facts = run("inspect", tokenizer_path, corpus, "--most", 3, "--json").json
-    assert (facts["vocab_size"], facts["tokens"], facts["merges"]) == (300, 300, 43)
+    assert (facts["vocab_size"], facts["tokens"], facts["merges"]) == (280, 280, 23)
     assert facts["pattern"] == "gpt2"
-    assert facts["special_tokens"] == {"<|endoftext|>": 299}
+    assert facts["special_tokens"] == {"<|endoftext|>": 279}
     spelled = [[escape(left), escape(right)] for left, right in tokenizer.merges]
     assert facts["first_merges"] == spelled[:3]
     assert facts["last_merges"] == spelled[-3:]
-    longest = max((token for token_id, token in tokenizer.vocab.items() if token_id != 299), key=len)
+    longest = max((token for token_id, token in tokenizer.vocab.items() if token_id != 279), key=len)
     assert facts["longest"][0]["bytes"] == len(longest)
     assert len(facts["longest"]) == 3
     assert facts["lengths"]["1"] == 256
-    assert sum(facts["lengths"].values()) == 299
+    assert sum(facts["lengths"].values()) == 279
     measured = facts["texts"][str(corpus)]
     assert measured["bytes"] == corpus.stat().st_size
     assert measured["tokens"] == tokenizer.count(corpus.read_text(encoding="utf-8"))
@@ -33,8 +33,8 @@ def test_inspect_json_tells_what_the_tokenizer_is(
 
 def test_inspect_for_people(run, corpus: Path, tokenizer_path: Path) -> None:
     out = run("inspect", tokenizer_path, corpus).out
-    assert "300 (300 tokens, 43 merges)" in out
-    assert "<|endoftext|> (299)" in out
+    assert "280 (280 tokens, 23 merges)" in out
+    assert "<|endoftext|> (279)" in out
     assert r"\xed\x95\x9c" in out
     assert "'한" in out or "' 한" in out
     assert "#" * 40 in out
@@ -55,7 +55,7 @@ def test_compare_measures_every_tokenizer_on_every_text(
     facts = run("compare", tokenizer_path, small, "--text", corpus, other, "--corpus-size", "1TB", "--json").json
     assert facts["corpus_size"] == 10**12
     large_row, small_row = facts["tokenizers"]
-    assert (large_row["vocab_size"], small_row["vocab_size"]) == (300, 260)
+    assert (large_row["vocab_size"], small_row["vocab_size"]) == (280, 260)
     for row in (large_row, small_row):
         assert set(row["texts"]) == {str(corpus), str(other)}
         total = row["total"]
@@ -70,7 +70,7 @@ def test_compare_for_people(run, corpus: Path, tokenizer_path: Path) -> None:
     out = run("compare", tokenizer_path, "--text", corpus).out
     header, row, *_ = out.splitlines()
     assert header.split() == ["tokenizer", "vocabulary", "text", "bytes", "tokens", "bytes/token", "per", "second"]
-    assert row.split()[:3] == [str(tokenizer_path), "300", str(corpus)]
+    assert row.split()[:3] == [str(tokenizer_path), "280", str(corpus)]
     assert "a corpus of 825.0 GB like these texts" in out
 
 
@@ -85,7 +85,7 @@ def test_empty_texts_project_nothing(run, tokenizer_path: Path, tmp_path: Path) 
 @pytest.mark.parametrize("name", ("out.json", "out.tiktoken", "folder"))
 def test_convert_and_back(run, name: str, tokenizer: Tokenizer, tokenizer_path: Path) -> None:
     facts = run("convert", tokenizer_path, f"made/{name}", "--json").json
-    assert (facts["output"], facts["vocab_size"]) == (f"made/{name}", 300)
+    assert (facts["output"], facts["vocab_size"]) == (f"made/{name}", 280)
     options = () if name == "out.json" else ("--pattern", "gpt2", "--special-token", "<|endoftext|>")
     assert run("convert", f"made/{name}", "back.json", *options).code == 0
     text = "the lowest 한국어<|endoftext|>newest"

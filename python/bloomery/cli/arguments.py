@@ -101,8 +101,8 @@ def inputs_or_embedded(inputs: Sequence[str]) -> Sequence[str | Path]:
     corpus = stdlib_sources()
     print(
         f"no inputs given: the Python standard library's sources in {corpus.folder} "
-        f"({len(corpus.files):,} files, {human_bytes(corpus.bytes)}; left out: site-packages and "
-        f"{len(corpus.not_utf8)} files that are not UTF-8)",
+        f"({len(corpus.files):,} files, {human_bytes(corpus.bytes)}; left out: site-packages, and "
+        f"{len(corpus.not_utf8)} not in UTF-8)",
         file=sys.stderr,
     )
     return corpus.files

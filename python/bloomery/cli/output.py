@@ -37,7 +37,9 @@ def human_bytes(size: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """A duration: `4.2 s`, `3.5 min`, `2.1 h`, `1.9 days`."""
+    """A duration: `35 ms`, `4.2 s`, `3.5 min`, `2.1 h`, `1.9 days`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     for limit, unit, name in ((_MINUTE, 1, "s"), (_HOUR, _MINUTE, "min"), (_DAY, _HOUR, "h")):
         if seconds < limit:
             return f"{seconds / unit:.1f} {name}"

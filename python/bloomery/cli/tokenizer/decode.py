@@ -1,7 +1,6 @@
 """`bloomery tokenizer decode`: from token ids to text on standard output."""
 
 import argparse
-import codecs
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,22 +35,21 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decodes a part at a time; a character may span two parts."""
     tokenizer = arguments.load_tokenizer(args.tokenizer, args.pattern, args.special_tokens)
-    # Not `stream_decoder`, which takes one id at a time: files may be large.
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = tokenizer.stream_decoder()
     texts: list[str] = []
     tokens = 0
     write = texts.append if args.json else sys.stdout.write
     for part in _parts(args.ids):
         try:
-            write(decoder.decode(tokenizer.decode_bytes(part)))
+            write(decoder.feed(part))
         except TokenIdError as error:
             # Its position is that in the part.
             raise arguments.UsageError(
-                f"token id {error.id} at position {tokens + error.position} is not in the vocabulary of {args.tokenizer} "
-                f"(vocab_size {error.vocab_size}); was another tokenizer used to encode?"
+                f"token id {error.id} at position {tokens + error.position} is not in the vocabulary of "
+                f"{args.tokenizer} (vocab_size {error.vocab_size}); was another tokenizer used to encode?"
             ) from error
         tokens += len(part)
-    write(decoder.decode(b"", final=True))
+    write(decoder.finish())
     if args.json:
         output.print_json({"text": "".join(texts), "tokens": tokens})
 

@@ -84,7 +84,7 @@ def _print(path: Path, facts: Inspection, measured: dict[str, Measurement]) -> N
     for name, merges in (("first", facts.first_merges), ("last", facts.last_merges)):
         if merges:
             print(f"\n{name} merges:")
-            output.print_table([(f"  {escape(left)!r}", f"{escape(right)!r}") for left, right in merges])
+            output.print_table([(f"  '{escape(left)}'", f"'{escape(right)}'") for left, right in merges])
     print("\ntokens by length in bytes:")
     highest = max(facts.lengths.values(), default=1)
     output.print_table(
