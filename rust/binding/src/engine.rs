@@ -38,7 +38,7 @@ impl Engine {
         self.0.definition()
     }
 
-    /// Every token, added ones too, sorted by id: what two equal tokenizers share however their files list it.
+    /// Every token, added ones too, sorted by id.
     fn tokens(&self) -> Vec<(u32, &[u8])> {
         let Definition { vocab, added_tokens, .. } = self.definition();
         let mut tokens: Vec<_> = vocab.iter().map(|(token, id)| (*id, token.as_slice())).collect();
@@ -86,7 +86,7 @@ impl Engine {
     ) -> PyResult<Self> {
         let (vocab, merges) = (vocab::entries(vocab)?, vocab::merges(merges)?);
         let pattern = Pattern::parse(pattern);
-        Engine::build(py, || Ok(Definition::from_vocab(vocab, merges, &special_tokens.0, pattern)))
+        Engine::build(py, || format::from_vocab(vocab, merges, &special_tokens.0, pattern))
     }
 
     /// Read a vocabulary file or folder, recognised by its content.
@@ -206,16 +206,7 @@ impl Engine {
     }
 
     fn __eq__(&self, other: PyRef<'_, Engine>) -> bool {
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return true;
-        }
-        let (left, right) = (self.definition(), other.definition());
-        left.pattern == right.pattern
-            && left.normalizer == right.normalizer
-            && left.whole_words == right.whole_words
-            && left.added_tokens == right.added_tokens
-            && left.merges == right.merges
-            && self.tokens() == other.tokens()
+        Arc::ptr_eq(&self.0, &other.0) || self.definition() == other.definition()
     }
 
     fn __hash__(&self) -> u64 {

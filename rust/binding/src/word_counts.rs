@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use bloomery_core::Pattern;
 use bloomery_core::input::Utf8Errors;
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::arguments::{Errors, SpecialTokens, Threads, input_options, sources};
-use crate::call;
 use crate::text::{several, text};
+use crate::{call, errors};
 
 /// Strings are handed to the counting threads in batches of about this many bytes.
 const BATCH: usize = 4 << 20;
@@ -33,15 +34,16 @@ impl WordCounts {
     #[new]
     fn new(py: Python<'_>, words: &Bound<'_, PyDict>, pattern: &str, special_tokens: SpecialTokens) -> PyResult<Self> {
         let mut counts = Vec::with_capacity(words.len());
-        for (word, count) in words {
-            let word = match word.cast::<PyBytes>() {
+        for (object, count) in words {
+            let word = match object.cast::<PyBytes>() {
                 Ok(bytes) => bytes.as_bytes().to_vec(),
-                Err(_) => text(&word, Utf8Errors::Strict, None)?.as_bytes().to_vec(),
+                Err(_) => text(&object, Utf8Errors::Strict, None)?.as_bytes().to_vec(),
             };
-            counts.push((word, count.extract::<u64>()?));
+            counts.push((word, self::count(&object, &count)?));
         }
         let pattern = Pattern::parse(pattern);
-        call::detached(py, || bloomery_core::WordCounts::from_words(counts, pattern, special_tokens.0)).map(WordCounts)
+        call::detached(py, || bloomery_core::WordCounts::from_words(counts, &pattern, &special_tokens.0))
+            .map(WordCounts)
     }
 
     /// Count files.
@@ -80,7 +82,7 @@ impl WordCounts {
         num_threads: Threads,
     ) -> PyResult<Self> {
         let pattern = Pattern::parse(pattern);
-        let mut counts = call::short(py, || bloomery_core::WordCounts::new(pattern, special_tokens.0))?;
+        let mut counts = call::short(py, || bloomery_core::WordCounts::new(&pattern, &special_tokens.0))?;
         let mut batch = Batch::default();
         for (index, object) in several(texts)?.enumerate() {
             batch.push(&text(&object?, errors.0, Some(index))?);
@@ -127,7 +129,7 @@ impl WordCounts {
 
     /// Occurrences of all words.
     #[getter]
-    fn total(&self) -> u64 {
+    fn total(&self) -> u128 {
         self.0.total()
     }
 
@@ -148,6 +150,17 @@ impl WordCounts {
             && left.special_tokens() == right.special_tokens()
             && left.sorted() == right.sorted()
     }
+}
+
+/// The count of `word`.
+fn count(word: &Bound<'_, PyAny>, count: &Bound<'_, PyAny>) -> PyResult<u64> {
+    count.extract::<u64>().or_else(|error| {
+        if !error.is_instance_of::<PyOverflowError>(count.py()) {
+            return Err(error);
+        }
+        let message = format!("the count of {} must be in 0..2**64, not {count}", word.repr()?);
+        Err(errors::exception(count.py(), "ArgumentError", message, []))
+    })
 }
 
 /// Strings waiting to be counted, end to end.
