@@ -18,7 +18,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Text that is not UTF-8, read with `errors="strict"`.
-    #[error("{origin}: invalid UTF-8 at byte {offset} (0x{byte:02x}); pass errors=\"replace\" to put U+FFFD there, or errors=\"ignore\" to drop it")]
+    #[error(
+        "{origin}: invalid UTF-8 at byte {offset} (0x{byte:02x}); pass errors=\"replace\" to put U+FFFD there, or errors=\"ignore\" to drop it"
+    )]
     InvalidUtf8 {
         /// The path, or a description of the text in memory.
         origin: String,
@@ -96,7 +98,9 @@ pub enum Error {
         message: String,
     },
     /// The regex engine gave up on a text (catastrophic backtracking).
-    #[error("pattern {pattern:?} reached the regex engine's limit at byte {offset} of a text of {length} bytes: {message}; use a named scheme or a pattern without nested repetition")]
+    #[error(
+        "pattern {pattern:?} reached the regex engine's limit at byte {offset} of a text of {length} bytes: {message}; use a named scheme or a pattern without nested repetition"
+    )]
     PatternLimit {
         /// The pattern.
         pattern: String,
@@ -108,7 +112,9 @@ pub enum Error {
         message: String,
     },
     /// Word counts made under other rules than those asked for.
-    #[error("word counts differ in {what}: {left} and {right}; counts can be merged or trained on only under the rules they were made with")]
+    #[error(
+        "word counts differ in {what}: {left} and {right}; counts can be merged or trained on only under the rules they were made with"
+    )]
     WordCountsMismatch {
         /// "pattern" or "special tokens".
         what: String,

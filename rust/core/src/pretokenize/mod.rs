@@ -1,6 +1,19 @@
 //! Cutting text into pre-tokens: the named schemes by hand-written scanners, any other regex by an engine.
 
+mod cl100k;
+mod class;
+mod contraction;
+mod cut;
+mod gpt2;
+mod o200k;
+mod regex;
+mod white;
+
 use std::fmt;
+
+use crate::error::Result;
+pub use cut::Cutter;
+use regex::RegexScanner;
 
 /// `gpt2` as tiktoken publishes it.
 pub const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -13,7 +26,8 @@ pub const O200K: &str = concat!(
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 );
 /// Qwen's: the older cl100k with digits one by one.
-pub const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub const QWEN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// A pre-tokenization pattern. Two patterns are equal when their regexes are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,5 +82,118 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A hand-written scanner of a named scheme.
+trait Scan {
+    /// End of the pre-token that starts at `start`, a character boundary before the end of the valid UTF-8 `text`.
+    fn end(text: &[u8], start: usize) -> usize;
+}
+
+/// What to do with one pre-token: the text it stands in, and its byte range there.
+///
+/// The whole text is handed on so that a pre-token can be read a vector at a time, past its end.
+pub trait Visit {
+    /// Called for each pre-token in order.
+    fn visit(&mut self, text: &[u8], start: usize, end: usize);
+
+    /// Asked now and then, so that a long scan can be interrupted: `Err` ends it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`], by convention.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Pre-tokens between two calls of [`Visit::check`]: less than a millisecond's worth.
+const CHECK_EVERY: usize = 1 << 14;
+
+impl<F: FnMut(&[u8], usize, usize)> Visit for F {
+    #[inline]
+    fn visit(&mut self, text: &[u8], start: usize, end: usize) {
+        self(text, start, end);
+    }
+}
+
+/// A pattern made ready for scanning.
+#[derive(Debug, Clone)]
+pub struct PreTokenizer {
+    pattern: Pattern,
+    custom: Option<RegexScanner>,
+}
+
+impl PreTokenizer {
+    /// # Errors
+    /// [`crate::Error::Pattern`] when a custom regex does not compile.
+    pub fn new(pattern: &Pattern) -> Result<PreTokenizer> {
+        let custom = match pattern {
+            Pattern::Custom(regex) => Some(RegexScanner::new(regex)?),
+            _ => None,
+        };
+        Ok(PreTokenizer { pattern: pattern.clone(), custom })
+    }
+
+    /// The pattern.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Visits the pre-tokens of `text` in order; they cover it without gaps. The end of `text` is the end of the text
+    /// for look-ahead: callers pass what lies between special tokens.
+    ///
+    /// # Errors
+    /// [`crate::Error::PatternLimit`] when a custom regex backtracks beyond its engine's limit, and what
+    /// [`Visit::check`] returns; named schemes have no errors of their own.
+    #[inline]
+    pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
+        let bytes = text.as_bytes();
+        match &self.pattern {
+            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, visit),
+            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, visit),
+            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, visit),
+            Pattern::O200k => scan_all::<o200k::O200k>(bytes, visit),
+            Pattern::Custom(_) => self.custom.as_ref().map_or(Ok(()), |scanner| scanner.for_each(text, visit)),
+        }
+    }
+
+    /// Visits the pre-tokens at the start of `text` that stay what they are whatever text, or end of text, follows;
+    /// returns where the undecided rest begins. Named schemes only: a custom regex decides nothing before the end.
+    ///
+    /// More text can change at most the last two pre-tokens. The last one may grow or split; the one before it may
+    /// take the last one's place in a contraction (`x`, `'`, then `s`), or join it in a run of white space whose
+    /// newline was the last so far, or in an o200k word whose lower-case end was still to come.
+    pub fn for_each_decided(&self, text: &str, visit: &mut impl Visit) -> Result<usize> {
+        if self.custom.is_some() {
+            return Ok(0);
+        }
+        let mut held = [(0, 0); 2];
+        let mut decided = 0;
+        self.for_each(text, &mut |bytes: &[u8], start: usize, end: usize| {
+            let (from, to) = held[0];
+            if to > from {
+                visit.visit(bytes, from, to);
+                decided = to;
+            }
+            held = [held[1], (start, end)];
+        })?;
+        Ok(decided)
+    }
+}
+
+#[inline]
+fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    let mut start = 0;
+    loop {
+        for _ in 0..CHECK_EVERY {
+            if start == text.len() {
+                return Ok(());
+            }
+            let end = S::end(text, start);
+            visit.visit(text, start, end);
+            start = end;
+        }
+        visit.check()?;
     }
 }

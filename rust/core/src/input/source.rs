@@ -1,0 +1,165 @@
+//! What is to be read, and what its name and first bytes say about how.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// Something to read text from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file. Its name decides how it is read: `.jsonl` and `.ndjson` are JSON lines, `.parquet` is Parquet, all else
+    /// is text; text and JSON lines may be compressed (`.gz`, `.zst` after that).
+    Path(PathBuf),
+    /// Standard input, as text.
+    Stdin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    JsonLines,
+    Parquet,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    Stdin,
+    /// A pipe, a terminal, a device: read once from the start, and possibly waited for.
+    Special,
+    /// A regular file of that many bytes.
+    Regular(u64),
+}
+
+/// A source that is there, is readable and looks like what its name says.
+#[derive(Debug, Clone)]
+pub(super) struct Checked {
+    pub(super) path: Arc<Path>,
+    pub(super) format: Format,
+    pub(super) compression: Compression,
+    pub(super) storage: Storage,
+}
+
+impl Checked {
+    /// Opens regular files for a look but does not keep them open: there may be more of them than a process may hold.
+    pub(super) fn new(source: &Source) -> Result<Checked> {
+        let path = match source {
+            Source::Path(path) => path.as_path(),
+            Source::Stdin => {
+                return Ok(Checked {
+                    path: Path::new("<stdin>").into(),
+                    format: Format::Text,
+                    compression: Compression::None,
+                    storage: Storage::Stdin,
+                });
+            }
+        };
+        let metadata = fs::metadata(path).map_err(Error::io(path))?;
+        if metadata.is_dir() {
+            return Err(fault(path, "is a folder; give the files in it, or a pattern such as folder/*.txt"));
+        }
+        let (format, compression) = by_name(path)?;
+        let storage = if metadata.is_file() { Storage::Regular(metadata.len()) } else { Storage::Special };
+        if metadata.is_file() {
+            check_magic(path, compression)?;
+        } else if format == Format::Parquet {
+            return Err(fault(path, "Parquet is read from regular files only, since its index stands at the end"));
+        }
+        Ok(Checked { path: path.into(), format, compression, storage })
+    }
+}
+
+/// [`Error::Input`] with the path.
+pub(super) fn fault(path: &Path, message: impl Into<String>) -> Error {
+    Error::Input { origin: path.display().to_string(), message: message.into() }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+fn by_name(path: &Path) -> Result<(Format, Compression)> {
+    let outer = extension(path);
+    let (compression, inner) = match outer.as_str() {
+        "gz" => (Compression::Gzip, extension(Path::new(path.file_stem().unwrap_or_default()))),
+        "zst" => (Compression::Zstd, extension(Path::new(path.file_stem().unwrap_or_default()))),
+        // As text these could only be refused later as invalid UTF-8, or be taken for garbage under other `errors`.
+        "bz2" | "xz" | "lz4" | "7z" | "zip" | "tar" | "tgz" => {
+            return Err(fault(path, format!(".{outer} files are not read; unpack it, or compress it as .gz or .zst")));
+        }
+        _ => (Compression::None, outer),
+    };
+    match inner.as_str() {
+        "jsonl" | "ndjson" => Ok((Format::JsonLines, compression)),
+        "parquet" if compression == Compression::None => Ok((Format::Parquet, compression)),
+        "parquet" => Err(fault(path, "Parquet files are compressed inside; unpack this one")),
+        "tar" => Err(fault(path, "archives are not read; unpack it and give the files in it")),
+        _ => Ok((Format::Text, compression)),
+    }
+}
+
+/// Holds the first bytes against the name. An empty file is taken as empty text, as gzip and zstd themselves do.
+fn check_magic(path: &Path, compression: Compression) -> Result<()> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut head = Vec::with_capacity(4);
+    file.take(4).read_to_end(&mut head).map_err(Error::io(path))?;
+    let (looks_right, name) = match compression {
+        Compression::None => return Ok(()),
+        Compression::Gzip => (head.starts_with(&[0x1f, 0x8b]), "gzip"),
+        // A frame, or a skippable frame (0x184d2a50 to 0x184d2a5f, little-endian).
+        Compression::Zstd => {
+            let skippable = head.first().is_some_and(|byte| byte & 0xf0 == 0x50) && head[1..] == [0x2a, 0x4d, 0x18];
+            (head == [0x28, 0xb5, 0x2f, 0xfd] || skippable, "zstd")
+        }
+    };
+    if head.is_empty() || looks_right {
+        return Ok(());
+    }
+    Err(fault(path, format!("is not {name} data, although its name says so; rename it, or compress it with {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide_the_format() {
+        let rows = [
+            ("a.txt", Format::Text, Compression::None),
+            ("a", Format::Text, Compression::None),
+            ("a.jsonl.d/b", Format::Text, Compression::None),
+            ("a.txt.gz", Format::Text, Compression::Gzip),
+            ("a.gz", Format::Text, Compression::Gzip),
+            ("a.zst", Format::Text, Compression::Zstd),
+            ("a.jsonl", Format::JsonLines, Compression::None),
+            ("a.NDJSON", Format::JsonLines, Compression::None),
+            ("a.jsonl.zst", Format::JsonLines, Compression::Zstd),
+            ("a.ndjson.GZ", Format::JsonLines, Compression::Gzip),
+            ("a.parquet", Format::Parquet, Compression::None),
+        ];
+        for (name, format, compression) in rows {
+            assert_eq!(by_name(Path::new(name)).unwrap(), (format, compression), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_formats_are_refused() {
+        let rows = [
+            ("a.txt.xz", "a.txt.xz: .xz files are not read; unpack it, or compress it as .gz or .zst"),
+            ("a.tar.gz", "a.tar.gz: archives are not read; unpack it and give the files in it"),
+            ("a.parquet.zst", "a.parquet.zst: Parquet files are compressed inside; unpack this one"),
+        ];
+        for (name, message) in rows {
+            assert_eq!(by_name(Path::new(name)).unwrap_err().to_string(), message);
+        }
+    }
+}
