@@ -64,8 +64,9 @@ def part_of(path: Path) -> str:
 
 
 def imported_part(name: str) -> str:
-    """`tokenizer` for `bloomery.tokenizer.x`, and for the public names that bloomery itself hands out."""
-    part = name.split(".")[1] if "." in name else "__init__"
+    """`tokenizer` for `bloomery.tokenizer.x`, and for bloomery itself, which hands out the public names of that part."""
+    _, _, rest = name.partition(".")
+    part = rest.split(".")[0]
     return part if part in MAY_IMPORT or part == "_core" else "tokenizer"
 
 
