@@ -1,5 +1,7 @@
 //! A tokenizer as plain data: what the file formats read and write, and what the engine is built from.
 
+use std::collections::HashMap;
+
 use crate::pretokenize::Pattern;
 
 /// How adjacent tokens are joined.
@@ -70,4 +72,36 @@ pub struct Definition {
     pub normalizer: Normalizer,
     /// A pre-token that is a token as a whole is taken as it is, without merging (tiktoken's rule; `ignore_merges` in tokenizer.json).
     pub whole_words: bool,
+}
+
+impl Definition {
+    /// From a vocabulary and its merges. Special tokens that the vocabulary has keep their ids; the others are appended
+    /// in the order given.
+    pub fn from_vocab(
+        mut vocab: Vec<(Vec<u8>, u32)>,
+        merges: Vec<(Vec<u8>, Vec<u8>)>,
+        special_tokens: &[String],
+        pattern: Pattern,
+    ) -> Definition {
+        vocab.sort_unstable_by_key(|(_, id)| *id);
+        let ids: HashMap<&[u8], u32> = vocab.iter().map(|(token, id)| (token.as_slice(), *id)).collect();
+        let mut next = vocab.last().map_or(0, |(_, id)| id.saturating_add(1));
+        let added = special_tokens.iter().map(|token| {
+            let id = ids.get(token.as_bytes()).copied().unwrap_or_else(|| {
+                next = next.saturating_add(1);
+                next - 1
+            });
+            AddedToken::special(token.clone(), id)
+        });
+        let mut added_tokens: Vec<AddedToken> = added.collect();
+        added_tokens.sort_by_key(|token| token.id);
+        Definition {
+            vocab,
+            merges: Merges::Listed(merges),
+            added_tokens,
+            pattern,
+            normalizer: Normalizer::None,
+            whole_words: false,
+        }
+    }
 }
