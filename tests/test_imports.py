@@ -64,8 +64,9 @@ def part_of(path: Path) -> str:
 
 
 def imported_part(name: str) -> str:
-    """`tokenizer` for `bloomery.tokenizer.x`, and for the public names that bloomery itself hands out."""
-    part = name.split(".")[1] if "." in name else "__init__"
+    """`tokenizer` for `bloomery.tokenizer.x`, and for `bloomery` itself, whose public names are of that part."""
+    _, _, rest = name.partition(".")
+    part = rest.split(".")[0]
     return part if part in MAY_IMPORT or part == "_core" else "tokenizer"
 
 
@@ -124,7 +125,7 @@ MAY_CALL = {
     "vocab": set[str](),
     "merges": {"vocab"},
     "input": set[str](),
-    "format": {"pretokenize", "vocab", "merges"},
+    "format": {"pretokenize", "special", "vocab", "merges"},
     "count": {"input", "pretokenize", "special", "format"},
     "train": {"count", "pretokenize", "special", "vocab", "merges"},
     "encode": {"input", "pretokenize", "vocab", "merges", "special"},

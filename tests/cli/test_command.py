@@ -1,6 +1,8 @@
 """What holds for the command as a whole: the version, errors, interruption, a reader that goes away."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bloomery
-from bloomery.cli import arguments, main, output
+from bloomery.cli import arguments, build_parser, main, output
 
 COMMAND = (sys.executable, "-m", "bloomery.cli")
 
@@ -32,6 +34,15 @@ def test_usage_errors_are_one_line(command: tuple[str, ...]) -> None:
     assert done.stderr.startswith("bloomery: error: ")
     assert done.stderr.count("\n") == 1
     assert "--help`" in done.stderr
+
+
+README = Path(__file__).parents[2] / "README.md"
+README_COMMANDS = re.findall(r"^bloomery .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", README_COMMANDS)
+def test_the_commands_of_the_readme_parse(line: str) -> None:
+    assert callable(build_parser().parse_args(shlex.split(line)[1:]).run)
 
 
 def test_a_missing_file_is_named(run) -> None:

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from bloomery import Tokenizer
-from bloomery.tokenizer import embedded
 from bloomery.tokenizer.embedded import stdlib_sources
 
 
@@ -73,7 +73,7 @@ def test_without_inputs_the_standard_library_is_read(run, monkeypatch: pytest.Mo
     (library / "b.py").write_text("b = 1\n", encoding="utf-8")
     (library / "a.py").write_text("a = 'é'\n", encoding="utf-8")
     (library / "latin.py").write_bytes(b"# \xe9\n")
-    monkeypatch.setattr(embedded.sysconfig, "get_path", lambda name: str(library))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(library))
     result = run("train", "--vocab-size", 258)
     assert result.code == 0
     assert "2 files, 15 bytes; left out: site-packages, and 1 not in UTF-8" in result.err
@@ -85,7 +85,7 @@ def test_without_inputs_the_standard_library_is_read(run, monkeypatch: pytest.Mo
 
 def test_a_python_without_sources_says_so(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(embedded.sysconfig, "get_path", lambda name: str(tmp_path / "empty"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path / "empty"))
     assert "holds no .py file" in run("train").error
 
 

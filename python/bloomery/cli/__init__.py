@@ -12,11 +12,7 @@ from bloomery.errors import BloomeryError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns the exit code: 0, or 2 after one line about what went wrong."""
-    parser = ArgumentParser(prog="bloomery", description="Raw text to a language model.")
-    parser.add_argument("--version", action="version", version=f"bloomery {bloomery.__version__}")
-    subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
-    tokenizer.add_parser(subcommands)
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -31,6 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BloomeryError, UsageError) as error:
         return _fail(str(error))
     return 0
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the whole command."""
+    parser = ArgumentParser(prog="bloomery", description="Raw text to a language model.")
+    parser.add_argument("--version", action="version", version=f"bloomery {bloomery.__version__}")
+    subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
+    tokenizer.add_parser(subcommands)
+    return parser
 
 
 def _fail(message: str) -> int:

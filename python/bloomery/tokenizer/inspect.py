@@ -46,7 +46,7 @@ class Inspection:
 def inspect(tokenizer: Tokenizer, most: int = 10) -> Inspection:
     """Gathers the facts; lists hold at most `most` entries."""
     vocab = tokenizer.vocab
-    special_tokens = {content: tokenizer.token_to_id(content) for content in tokenizer.special_tokens}
+    special_tokens = {token.content: token.id for token in tokenizer.added_tokens if token.special}
     special_ids = set(special_tokens.values())
     ordinary = [Token(token_id, token) for token_id, token in sorted(vocab.items()) if token_id not in special_ids]
     merges = tokenizer.merges

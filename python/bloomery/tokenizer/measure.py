@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bloomery.tokenizer.tokenizer import Tokenizer
+from bloomery.tokenizer.tokenizer import EncodeReport, Tokenizer
 
 # Shorter runs are repeated, and the best one counts: the clock and the first touch of the tables would show.
 _LONG_ENOUGH_SECONDS = 0.3
@@ -43,20 +43,18 @@ def measure(
 ) -> Measurement:
     """Encodes the inputs, as one text, to a temporary file, as the real job would, and says what that took."""
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
-        spent = 0.0
-        best = float("inf")
-        for _ in range(_MOST_RUNS):
-            report = tokenizer.encode_files(
-                inputs,
-                Path(folder) / "tokens.npy",
-                errors=errors,
-                field=field,
-                column=column,
-                num_threads=num_threads,
-                progress=False,
+        runs: list[EncodeReport] = []
+        while len(runs) < _MOST_RUNS and sum(run.seconds for run in runs) < _LONG_ENOUGH_SECONDS:
+            runs.append(
+                tokenizer.encode_files(
+                    inputs,
+                    Path(folder) / "tokens.npy",
+                    errors=errors,
+                    field=field,
+                    column=column,
+                    num_threads=num_threads,
+                    progress=False,
+                )
             )
-            spent += report.seconds
-            best = min(best, report.seconds)
-            if spent >= _LONG_ENOUGH_SECONDS:
-                break
-    return Measurement(report.tokens, report.bytes, best)
+    best = min(runs, key=lambda run: run.seconds)
+    return Measurement(best.tokens, best.bytes, best.seconds)

@@ -1,20 +1,30 @@
 //! Byte-level BPE: counting, training, encoding, and the file formats that others read.
 
 pub mod atomic;
+mod columnar;
 pub mod control;
 pub mod count;
+mod decode;
 pub mod definition;
+pub mod encode;
 pub mod error;
 pub mod format;
 pub mod input;
+mod merges;
+mod normalize;
 mod parallel;
 pub mod pretokenize;
 pub mod special;
+mod tokenizer;
 pub mod train;
+mod vocab;
 
 pub use control::{Control, Progress};
 pub use count::WordCounts;
+pub use decode::StreamDecoder;
 pub use definition::{AddedToken, Definition, Merges, Normalizer};
+pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, StreamEncoder};
 pub use error::{Error, Result};
 pub use pretokenize::Pattern;
+pub use tokenizer::Tokenizer;
 pub use train::{TieBreak, train};

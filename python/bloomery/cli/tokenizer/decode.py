@@ -2,13 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bloomery.cli import arguments, output
 from bloomery.errors import TokenIdError
+
+Ids = np.ndarray[tuple[int, ...], np.dtype[np.integer[Any]]]
 
 # Ids decoded at a time: large enough to be fast, small enough for a file of any size.
 _STEP = 1 << 18
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         output.print_json({"text": "".join(texts), "tokens": tokens})
 
 
-def _parts(ids: list[str]) -> Iterator[list[int] | np.ndarray]:
+def _parts(ids: list[str]) -> Iterator[Sequence[int] | Ids]:
     if len(ids) == 1 and ids[0].endswith(".npy"):
         array = _open(Path(ids[0]))
         for start in range(0, len(array), _STEP):
@@ -66,12 +69,12 @@ def _parts(ids: list[str]) -> Iterator[list[int] | np.ndarray]:
         yield [_number(word) for word in ids]
 
 
-def _open(path: Path) -> np.ndarray:
+def _open(path: Path) -> Ids:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: Ids = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError) as error:
         raise arguments.UsageError(f"{path}: not a .npy file of token ids ({error})") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "ui":
+    if array.ndim != 1 or array.dtype.kind not in "ui":
         raise arguments.UsageError(f"{path}: token ids are integers in one dimension, not {array.dtype}{array.shape}")
     return array
 

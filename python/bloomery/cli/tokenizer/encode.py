@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
                 "tokens": report.tokens,
                 "documents": report.documents,
                 "bytes": report.bytes,
-                "dtype": str(report.dtype),
+                "dtype": report.dtype,
                 "seconds": report.seconds,
             }
         )

@@ -2,10 +2,12 @@
 
 import argparse
 import time
+import warnings
 from pathlib import Path
 
 from bloomery import Tokenizer
 from bloomery.cli import arguments, output
+from bloomery.errors import TrainingStoppedEarly
 
 
 def add_parser(subcommands: arguments.Subcommands) -> None:
@@ -61,18 +63,21 @@ def run(args: argparse.Namespace) -> None:
     """Trains, saves, and says what to do next."""
     inputs = arguments.inputs_or_embedded(args.inputs)
     start = time.perf_counter()
-    tokenizer = Tokenizer.train(
-        inputs,
-        args.vocab_size,
-        [arguments.END_OF_TEXT] if args.special_tokens is None else args.special_tokens,
-        pattern=args.pattern,
-        tie_break=args.tie_break,
-        num_threads=args.threads,
-        errors=args.errors,
-        field=args.field,
-        column=args.column,
-        progress=args.progress,
-    )
+    with warnings.catch_warnings():
+        # It is said below, in a line of its own.
+        warnings.simplefilter("ignore", TrainingStoppedEarly)
+        tokenizer = Tokenizer.train(
+            inputs,
+            args.vocab_size,
+            [arguments.END_OF_TEXT] if args.special_tokens is None else args.special_tokens,
+            pattern=args.pattern,
+            tie_break=args.tie_break,
+            num_threads=args.threads,
+            errors=args.errors,
+            field=args.field,
+            column=args.column,
+            progress=args.progress,
+        )
     seconds = time.perf_counter() - start
     args.output.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(args.output)
@@ -82,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
                 "output": str(args.output),
                 "inputs": [str(path) for path in inputs],
                 "vocab_size": tokenizer.vocab_size,
+                "requested_vocab_size": args.vocab_size,
                 "merges": len(tokenizer.merges),
                 "special_tokens": list(tokenizer.special_tokens),
                 "pattern": tokenizer.pattern,

@@ -32,8 +32,11 @@ pub type Merge = (Vec<u8>, Vec<u8>);
 pub fn by_rank(vocab: &[(Vec<u8>, u32)]) -> Vec<Merge> {
     let ranks: FxHashMap<&[u8], u32> = vocab.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
     let longest = vocab.iter().map(|(token, _)| token.len()).max().unwrap_or(0);
+    // A byte that never occurs in text may be missing; a token with it is not made either.
+    let whole = |token: &&(Vec<u8>, u32)| token.0.iter().all(|byte| ranks.contains_key([*byte].as_slice()));
     vocab
         .iter()
+        .filter(whole)
         .filter_map(|(token, _)| {
             let rank = |start: usize, _: usize, end: usize| {
                 if end - start > longest { None } else { ranks.get(&token[start..end]).copied() }

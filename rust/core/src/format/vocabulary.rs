@@ -119,12 +119,12 @@ type Vocab = Vec<(Vec<u8>, u32)>;
 pub struct Spelt {
     entries: Vec<(String, u32)>,
     merges: Vec<Merge>,
-    /// The tokens that are bytes, parts of merges, or made by them.
-    used: FxHashSet<Vec<u8>>,
+    /// The ids of the tokens that are bytes, parts of merges, or made by them.
+    used: FxHashSet<u32>,
 }
 
 impl Spelt {
-    /// Checks that tokens and ids are unique, that the ids fit, that all bytes are there, and that merges name tokens.
+    /// Checks that tokens and ids are unique, that the ids fit, that the bytes are there, and that merges name tokens.
     /// `place` says where in the file a merge stands.
     pub fn new(
         entries: Vec<(String, serde_json::Number)>,
@@ -141,41 +141,45 @@ impl Spelt {
                     format!("token {token:?} has id {id}, which is not an integer from 0 to {}", u32::MAX),
                 ));
             };
+            if token.is_empty() {
+                return Err(broken(origin, format!("the token with id {id} is empty")));
+            }
             if tokens.insert(token.as_str(), fitting).is_some() {
                 return Err(broken(origin, format!("token {token:?} stands twice in the vocabulary")));
             }
             checked.push((token.clone(), fitting));
         }
         check_ids(checked.iter().map(|(token, id)| (token.as_str(), *id)), origin)?;
-        let missing: Vec<String> = (0..=255)
-            .filter(|&byte| !tokens.contains_key(spelt_byte(byte).as_str()))
-            .map(|byte| format!("0x{byte:02x}"))
-            .collect();
-        check_bytes(&missing, origin)?;
+        let byte_ids: Vec<Option<u32>> =
+            (0..=255).map(|byte| tokens.get(byte_chars::encode(&[byte]).as_str()).copied()).collect();
+        check_bytes(|byte| byte_ids[usize::from(byte)].is_some(), origin)?;
 
-        let mut used: FxHashSet<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+        let mut used: FxHashSet<u32> = byte_ids.into_iter().flatten().collect();
         let mut seen = FxHashSet::default();
         let mut decoded = Vec::with_capacity(merges.len());
+        let mut joined = String::new();
         for (index, SpeltMerge(left, right)) in merges.iter().enumerate() {
-            let joined = format!("{left}{right}");
-            for (part, role) in [(left, "its part"), (right, "its part"), (&joined, "its result")] {
-                if !tokens.contains_key(part.as_str()) {
-                    let place = place(index);
-                    return Err(broken(
-                        origin,
-                        format!("{place}: merge {left:?} {right:?}: {role} {part:?} is not in the vocabulary"),
-                    ));
+            joined.clear();
+            joined.extend([left.as_str(), right]);
+            let mut id_of = |part: &str, role: &str| match tokens.get(part) {
+                Some(&id) => {
+                    used.insert(id);
+                    Ok(id)
                 }
-            }
-            if !seen.insert((left.as_str(), right.as_str())) {
+                None => {
+                    let place = place(index);
+                    let message =
+                        format!("{place}: merge {left:?} {right:?}: its {role} {part:?} is not in the vocabulary");
+                    Err(broken(origin, message))
+                }
+            };
+            let pair = (id_of(left, "part")?, id_of(right, "part")?);
+            id_of(&joined, "result")?;
+            if !seen.insert(pair) {
                 return Err(broken(origin, format!("{}: merge {left:?} {right:?} stands twice", place(index))));
             }
             let spell = |part: &str| byte_chars::decode(part).map_err(|c| outside(part, c, origin));
-            let merge = (spell(left)?, spell(right)?);
-            used.insert([merge.0.as_slice(), &merge.1].concat());
-            used.insert(merge.0.clone());
-            used.insert(merge.1.clone());
-            decoded.push(merge);
+            decoded.push((spell(left)?, spell(right)?));
         }
         Ok(Spelt { entries: checked, merges: decoded, used })
     }
@@ -192,11 +196,7 @@ impl Spelt {
 
     /// The entries that are no bytes, no part of a merge and made by none.
     pub fn unused(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.entries.iter().filter(|(token, _)| !self.is_used(token)).map(|(token, id)| (token.as_str(), *id))
-    }
-
-    fn is_used(&self, token: &str) -> bool {
-        byte_chars::decode(token).is_ok_and(|bytes| self.used.contains(&bytes))
+        self.entries.iter().filter(|(_, id)| !self.used.contains(id)).map(|(token, id)| (token.as_str(), *id))
     }
 
     /// The bytes and ids of the model, sorted by id, and its merges. An added token that no merge makes is left to
@@ -214,7 +214,7 @@ impl Spelt {
             let added = added.get(id);
             let kept = added.is_none_or(|added| whole_words && added.single_word && !added.special);
             match byte_chars::decode(token) {
-                Ok(bytes) if kept || self.used.contains(&bytes) => vocab.push((bytes, *id)),
+                Ok(bytes) if kept || self.used.contains(id) => vocab.push((bytes, *id)),
                 Err(c) if added.is_none() => return Err(outside(token, c, origin)),
                 _ => {}
             }
@@ -233,22 +233,16 @@ fn outside(token: &str, c: char, origin: &str) -> Error {
     )
 }
 
-fn spelt_byte(byte: u8) -> String {
-    byte_chars::encode(&[byte])
-}
-
-/// Refuses a vocabulary without all 256 bytes; `missing` are their names.
-pub fn check_bytes(missing: &[String], origin: &str) -> Result<()> {
-    match missing {
-        [] => Ok(()),
-        [first, ..] => Err(broken(
-            origin,
-            format!(
-                "{} of the 256 single bytes are missing from the vocabulary, the first is {first}; a byte-level vocabulary has them all",
-                missing.len()
-            ),
-        )),
-    }
+/// Refuses a vocabulary that lacks a byte of UTF-8 text. The other 13 may be absent: GPT-NeoX has none of them.
+pub fn check_bytes(has: impl Fn(u8) -> bool, origin: &str) -> Result<()> {
+    let in_text = |byte: u8| !matches!(byte, 0xC0 | 0xC1 | 0xF5..);
+    let missing: Vec<u8> = (0..=255).filter(|&byte| in_text(byte) && !has(byte)).collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let message = format!(
+        "{} of the 243 bytes that UTF-8 text is made of are missing from the vocabulary, the first is 0x{first:02x}; a byte-level vocabulary has a token for each",
+        missing.len()
+    );
+    Err(broken(origin, message))
 }
 
 /// Refuses two tokens with one id.

@@ -16,6 +16,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
 use crate::atomic::AtomicFile;
+use crate::columnar::{broken, guard};
 use crate::error::{Error, Result};
 
 const PATTERN: &str = "bloomery.pattern";
@@ -44,22 +45,25 @@ pub fn write(path: &Path, words: &[(&[u8], u64)], pattern: &str, special_tokens:
     file.commit()
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::Input`] when it is no Parquet file or not one of word counts.
 pub fn read(path: &Path) -> Result<Contents> {
+    guard(path, || read_unguarded(path))
+}
+
+fn read_unguarded(path: &Path) -> Result<Contents> {
     let file = File::open(path).map_err(Error::io(path))?;
-    let broken = |error| fault(path, format!("broken Parquet file ({error}); it may be truncated, fetch it again"));
-    let reader = SerializedFileReader::new(file).map_err(broken)?;
+    let reader = SerializedFileReader::new(file).map_err(broken(path))?;
     let (pattern, special_tokens) = rules(&reader).map_err(|message| fault(path, message))?;
     let (word, count) = columns(&reader).map_err(|message| fault(path, message))?;
     let mut words = Vec::new();
     for index in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(index).map_err(broken)?;
+        let group = reader.get_row_group(index).map_err(broken(path))?;
         let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-        let names = column::<ByteArrayType>(&*group, word, rows).map_err(broken)?;
-        let counts = column::<Int64Type>(&*group, count, rows).map_err(broken)?;
+        let names = column::<ByteArrayType>(&*group, word, rows).map_err(broken(path))?;
+        let counts = column::<Int64Type>(&*group, count, rows).map_err(broken(path))?;
         if names.len() != rows || counts.len() != rows {
             let message = format!(
                 "row group {index} holds {} words and {} counts in {rows} rows; the file is broken or has nulls",

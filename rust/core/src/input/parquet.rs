@@ -15,6 +15,7 @@ use super::InputOptions;
 use super::block::JoinedRows;
 use super::source::fault;
 use super::utf8;
+use crate::columnar::{broken, guard};
 use crate::control::Control;
 use crate::error::{Error, Result};
 
@@ -42,7 +43,7 @@ pub(super) struct ParquetColumn<'a> {
     /// Size of the file, and how much of it was reported as read.
     size: u64,
     reported: u64,
-    /// Mean length of the values read so far.
+    /// Mean memory of a value in the batch before; 0 at the start.
     mean: usize,
 }
 
@@ -59,6 +60,10 @@ pub(super) struct Rows {
 impl<'a> ParquetColumn<'a> {
     /// Opens the file and finds the column.
     pub(super) fn open(path: &Arc<Path>, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
+        guard(path, || Self::open_unguarded(path, column, control))
+    }
+
+    fn open_unguarded(path: &Arc<Path>, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
         let file = File::open(path).map_err(Error::io(&**path))?;
         let size = file.metadata().map_err(Error::io(&**path))?.len();
         let reader = SerializedFileReader::new(file).map_err(broken(path))?;
@@ -83,8 +88,13 @@ impl<'a> ParquetColumn<'a> {
         })
     }
 
-    /// The next rows: about `size` bytes of values, all from one row group.
+    /// The next rows: about `size` bytes of values, all from one row group. Not to be called again after an error.
     pub(super) fn next_rows(&mut self, size: usize) -> Result<Option<Rows>> {
+        let path = self.path.clone();
+        guard(&path, || self.next_rows_unguarded(size))
+    }
+
+    fn next_rows_unguarded(&mut self, size: usize) -> Result<Option<Rows>> {
         let mut rows = Rows { values: Vec::new(), levels: Vec::new(), full_level: self.full_level, first: self.row };
         let mut bytes = 0;
         while bytes < size {
@@ -95,8 +105,8 @@ impl<'a> ParquetColumn<'a> {
                 }
                 break;
             };
-            let wanted =
-                if self.mean == 0 { FIRST_BATCH } else { ((size - bytes) / self.mean).clamp(1, LARGEST_BATCH) };
+            let fitting = (size - bytes).checked_div(self.mean);
+            let wanted = fitting.map_or(FIRST_BATCH, |rows| rows.clamp(1, LARGEST_BATCH));
             let before = rows.values.len();
             let (read, _, _) = chunk
                 .read_records(wanted, Some(&mut rows.levels), None, &mut rows.values)
@@ -107,10 +117,15 @@ impl<'a> ParquetColumn<'a> {
             }
             self.row += read as u64;
             let values = &rows.values[before..];
-            let length: usize = values.iter().map(ByteArray::len).sum();
-            bytes += length;
             if !values.is_empty() {
-                self.mean = (length / values.len()).max(1);
+                // The handles count too: there may be millions of empty strings.
+                let length = values.iter().map(|value| value.len() + size_of::<ByteArray>()).sum::<usize>();
+                bytes += length;
+                self.mean = length / values.len();
+            } else if before == 0 {
+                // Nothing but nulls so far: nothing to keep.
+                rows.levels.clear();
+                rows.first = self.row;
             }
         }
         self.report();
@@ -122,8 +137,8 @@ impl<'a> ParquetColumn<'a> {
             return if self.row == self.rows {
                 Ok(false)
             } else {
-                let message = format!("broken Parquet file: {} rows where its index says {}", self.row, self.rows);
-                Err(fault(&self.path, message))
+                let message = format!("{} rows where its index says {}", self.row, self.rows);
+                Err(broken(&self.path)(ParquetError::General(message)))
             };
         }
         let group = self.reader.get_row_group(self.next_group).map_err(broken(&self.path))?;
@@ -167,10 +182,6 @@ impl Rows {
         let place = full.map(|(place, _)| place).nth(index).unwrap_or(index);
         self.first + place as u64 + 1
     }
-}
-
-fn broken(path: &Path) -> impl Fn(ParquetError) -> Error + '_ {
-    move |error| fault(path, format!("broken Parquet file ({error}); it may be truncated, fetch it again"))
 }
 
 /// The index of a leaf column of strings or bytes; the error is the message for a person.

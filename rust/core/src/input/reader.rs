@@ -1,5 +1,7 @@
 //! All sources one after the other, cut into blocks.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::vec;
 
 use super::block::{Block, Content};
@@ -29,7 +31,7 @@ pub struct Reader<'a> {
 
 /// The source being read.
 struct Open<'a> {
-    source: Checked,
+    path: Arc<Path>,
     content: Contents<'a>,
 }
 
@@ -37,7 +39,7 @@ enum Contents<'a> {
     Mapped(MappedText),
     Text(Bytes<'a>),
     Lines(JsonLines<'a>),
-    Rows(ParquetColumn<'a>),
+    Rows(Box<ParquetColumn<'a>>),
 }
 
 impl<'a> Reader<'a> {
@@ -94,17 +96,19 @@ impl<'a> Reader<'a> {
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         loop {
             self.control.check()?;
-            if let Some(open) = &mut self.current {
-                if let Some(content) = open.content.next(self.block_bytes, self.last_cut, self.control)? {
-                    return Ok(Some(Block { path: open.source.path.clone(), content }));
-                }
-                self.current = None;
+            // Put back only on success: a source is not read on after an error.
+            if let Some(mut open) = self.current.take()
+                && let Some(content) = open.content.next(self.block_bytes, self.last_cut, self.control)?
+            {
+                let path = open.path.clone();
+                self.current = Some(open);
+                return Ok(Some(Block { path, content }));
             }
             let Some(source) = self.sources.next() else {
                 return Ok(None);
             };
             let content = Contents::open(&source, &self.column, self.control)?;
-            self.current = Some(Open { source, content });
+            self.current = Some(Open { path: source.path, content });
         }
     }
 }
@@ -112,7 +116,7 @@ impl<'a> Reader<'a> {
 impl<'a> Contents<'a> {
     fn open(source: &Checked, column: &str, control: &'a Control) -> Result<Contents<'a>> {
         Ok(match source.format {
-            Format::Parquet => Contents::Rows(ParquetColumn::open(&source.path, column, control)?),
+            Format::Parquet => Contents::Rows(Box::new(ParquetColumn::open(&source.path, column, control)?)),
             Format::JsonLines => Contents::Lines(JsonLines::new(Bytes::open(source, control)?)),
             Format::Text => match MappedText::open(source) {
                 Some(mapped) => Contents::Mapped(mapped),

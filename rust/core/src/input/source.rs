@@ -68,13 +68,16 @@ impl Checked {
             return Err(fault(path, "is a folder; give the files in it, or a pattern such as folder/*.txt"));
         }
         let (format, compression) = by_name(path)?;
-        let storage = if metadata.is_file() { Storage::Regular(metadata.len()) } else { Storage::Special };
         if metadata.is_file() {
+            // An empty file is empty text, whatever its name.
+            let compression = if metadata.len() == 0 { Compression::None } else { compression };
             check_magic(path, compression)?;
-        } else if format == Format::Parquet {
+            return Ok(Checked { path: path.into(), format, compression, storage: Storage::Regular(metadata.len()) });
+        }
+        if format == Format::Parquet {
             return Err(fault(path, "Parquet is read from regular files only, since its index stands at the end"));
         }
-        Ok(Checked { path: path.into(), format, compression, storage })
+        Ok(Checked { path: path.into(), format, compression, storage: Storage::Special })
     }
 }
 
@@ -107,7 +110,7 @@ fn by_name(path: &Path) -> Result<(Format, Compression)> {
     }
 }
 
-/// Holds the first bytes against the name. An empty file is taken as empty text, as gzip and zstd themselves do.
+/// Holds the first bytes against the name; without compression it only sees whether the file can be opened.
 fn check_magic(path: &Path, compression: Compression) -> Result<()> {
     let file = File::open(path).map_err(Error::io(path))?;
     let mut head = Vec::with_capacity(4);
@@ -117,11 +120,11 @@ fn check_magic(path: &Path, compression: Compression) -> Result<()> {
         Compression::Gzip => (head.starts_with(&[0x1f, 0x8b]), "gzip"),
         // A frame, or a skippable frame (0x184d2a50 to 0x184d2a5f, little-endian).
         Compression::Zstd => {
-            let skippable = head.first().is_some_and(|byte| byte & 0xf0 == 0x50) && head[1..] == [0x2a, 0x4d, 0x18];
+            let skippable = matches!(head[..], [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
             (head == [0x28, 0xb5, 0x2f, 0xfd] || skippable, "zstd")
         }
     };
-    if head.is_empty() || looks_right {
+    if looks_right {
         return Ok(());
     }
     Err(fault(path, format!("is not {name} data, although its name says so; rename it, or compress it with {name}")))

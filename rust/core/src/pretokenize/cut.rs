@@ -24,6 +24,11 @@ impl Cutter {
         Cutter { named: !matches!(pattern, Pattern::Custom(_)), special_tokens, longest }
     }
 
+    /// For texts that must stay whole.
+    pub fn none() -> Cutter {
+        Cutter { named: false, special_tokens: Vec::new(), longest: 0 }
+    }
+
     /// The last safe cut `p` in `text` (`0 < p < text.len()`), which starts at a safe cut or the start of the whole and
     /// may be followed by more; `None` when there is none. Bytes that are not UTF-8 are allowed and never cut beside.
     pub fn last_cut(&self, text: &[u8]) -> Option<usize> {

@@ -15,7 +15,15 @@ const VOID: u32 = HEADER - 1;
 pub(super) struct Words {
     slots: Vec<u32>,
     counts: Vec<u64>,
+    /// Headers of words of at least `LONG` bytes, ascending.
+    long: Vec<u32>,
 }
+
+/// Symbols to walk back in search of a header, before it is sought among those of the long words. In scripts without
+/// spaces a word can be a paragraph.
+const WALK: usize = 16;
+/// Shorter words are walked through in any case.
+const LONG: usize = WALK;
 
 /// What stood around a merge.
 pub(super) struct Merged {
@@ -36,10 +44,14 @@ impl Words {
     pub(super) fn new<'w>(words: impl Iterator<Item = (&'w [u8], u64)>) -> Result<Words> {
         let mut slots = Vec::new();
         let mut counts = Vec::new();
+        let mut long = Vec::new();
         let mut pairs: u64 = 0;
         for (word, count) in words.filter(|(word, _)| word.len() > 1) {
             let all = (word.len() as u64).checked_mul(count).and_then(|here| pairs.checked_add(here));
             pairs = all.ok_or_else(|| Error::CountOverflow { what: "all pairs together".to_owned() })?;
+            if word.len() >= LONG {
+                long.push(slots.len() as u32);
+            }
             slots.push(HEADER | counts.len() as u32);
             slots.extend(word.iter().map(|&byte| u32::from(byte)));
             counts.push(count);
@@ -51,7 +63,7 @@ impl Words {
                 slots.len()
             )));
         }
-        Ok(Words { slots, counts })
+        Ok(Words { slots, counts, long })
     }
 
     /// Calls `visit(position of the left byte, left, right, word count)` for each pair of adjacent bytes, in order.
@@ -110,15 +122,20 @@ impl Words {
         (symbol & HEADER == 0).then_some(symbol)
     }
 
-    /// How often the word around `start` occurs: its header is a few symbols back, in the same cache line or the one before.
+    /// How often the word around `start` occurs: its header is a few symbols back, in the same cache line or the one
+    /// before, or else a long word's.
     #[inline]
-    fn count_at(&self, symbols: &Symbols, mut start: usize) -> u64 {
-        loop {
-            let before = self.slots[start - 1];
+    fn count_at(&self, symbols: &Symbols, start: usize) -> u64 {
+        let mut at = start;
+        for _ in 0..WALK {
+            let before = self.slots[at - 1];
             if before & HEADER != 0 {
                 return self.counts[(before & !HEADER) as usize];
             }
-            start -= symbols.len_of(before);
+            at -= symbols.len_of(before);
         }
+        let headers_before = self.long.partition_point(|&header| (header as usize) < start);
+        let header = self.slots[self.long[headers_before - 1] as usize];
+        self.counts[(header & !HEADER) as usize]
     }
 }

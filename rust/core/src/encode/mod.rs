@@ -1,0 +1,19 @@
+//! Text to token ids.
+
+mod added;
+mod batch;
+mod cache;
+mod file;
+mod npy;
+mod offsets;
+mod selection;
+mod stream;
+mod text;
+mod word;
+
+pub use file::{Dtype, EncodeFilesOptions, EncodeReport};
+pub use selection::Allowed;
+pub(crate) use selection::Selection;
+pub use stream::StreamEncoder;
+pub(crate) use text::ScratchPool;
+pub(crate) use word::{Bpe, WordScratch};

@@ -1,0 +1,350 @@
+//! One pre-token to ids: the lowest rank first, the leftmost among equals.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::definition::{Definition, Merges};
+use crate::merges::{Join, NEVER, PairTable};
+use crate::vocab::Vocab;
+
+/// Words up to this many bytes are joined by looking for the lowest rank again and again, which for few tokens beats any
+/// data structure.
+const SHORT: usize = 64;
+/// Longer words are joined in windows of about this many bytes, whose working set stays in the first-level cache.
+const WINDOW: usize = 1 << 11;
+
+/// The rules by which the tokens of a word are joined.
+#[derive(Debug)]
+pub(crate) struct Bpe {
+    byte_ids: [u32; 256],
+    pairs: PairTable,
+    /// A word that is a token is not joined but looked up.
+    whole_words: bool,
+    /// No pair that joins ranks before one that makes its parts, so words can be joined rank by rank.
+    monotone: bool,
+}
+
+/// Memory for joining long words, kept from word to word.
+#[derive(Debug, Default)]
+pub(crate) struct WordScratch {
+    heap: BinaryHeap<Reverse<u64>>,
+    nodes: Vec<Node>,
+    window: Vec<u32>,
+    around_seam: Vec<u8>,
+}
+
+/// A token in a long word, in a list linked by the positions of first bytes.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    id: u32,
+    /// Rank of the pair with the next token.
+    rank: u32,
+    previous: u32,
+    next: u32,
+}
+
+/// No neighbour.
+const NONE: u32 = u32::MAX;
+
+impl Bpe {
+    pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: [u32; 256], pairs: PairTable) -> Bpe {
+        let mut bpe = Bpe { byte_ids, pairs, whole_words: definition.whole_words, monotone: false };
+        bpe.monotone = bpe.is_monotone(definition, vocab);
+        bpe
+    }
+
+    /// Vocabularies that were trained are. A list of their merges shows it; of those that have only ranks, pairs that
+    /// were never merges (`a`+`bc`, where `abc` was made of `ab`+`c` before there was a `bc`) seem to contradict.
+    ///
+    /// Such a pair never stands side by side if lower ranks join its bytes to two tokens that make the same token: let it
+    /// be the first of its kind to do so. Nothing crossed the borders of its bytes, and all pairs so far went rank by rank,
+    /// so at that token's rank these bytes had become the two tokens, and then the one.
+    fn is_monotone(&self, definition: &Definition, vocab: &Vocab) -> bool {
+        let mut scratch = WordScratch::default();
+        let mut never_stands = |join: Join| {
+            let token = vocab.token(join.id).unwrap_or_default();
+            definition.merges == Merges::ByRank && self.last_join(token, join.rank, &mut scratch).is_some()
+        };
+        self.pairs.out_of_order(vocab.size()).all(&mut never_stands)
+    }
+
+    /// Appends the ids of `word` to `ids`.
+    pub(crate) fn encode(&self, vocab: &Vocab, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        if let [byte] = word {
+            ids.push(self.byte_ids[usize::from(*byte)]);
+            return;
+        }
+        if self.whole_words
+            && let Some(id) = vocab.id(word)
+        {
+            ids.push(id);
+            return;
+        }
+        if word.len() <= SHORT {
+            self.join_short(word, NEVER, ids);
+        } else if self.monotone {
+            self.join_windows(vocab, word, scratch, ids);
+        } else {
+            self.join_long(word, scratch, ids);
+        }
+    }
+
+    /// The two tokens that `token` is joined from when only pairs below `rank` join, if they are two.
+    pub(crate) fn last_join(&self, token: &[u8], rank: u32, scratch: &mut WordScratch) -> Option<(u32, u32)> {
+        let mut ids = Vec::new();
+        if token.len() <= SHORT {
+            self.join_short(token, rank, &mut ids);
+        } else {
+            self.join_long_below(token, rank, scratch, &mut ids);
+        }
+        if let [left, right] = ids[..] { Some((left, right)) } else { None }
+    }
+
+    /// Joins pairs of ranks below `limit` in at most `SHORT` bytes.
+    fn join_short(&self, word: &[u8], limit: u32, ids: &mut Vec<u32>) {
+        let mut tokens = [0u32; SHORT];
+        // By place: what the token there and the next join to.
+        let mut joins = [Join { rank: NEVER, id: 0 }; SHORT];
+        let mut len = word.len();
+        for (i, &byte) in word.iter().enumerate() {
+            tokens[i] = self.byte_ids[usize::from(byte)];
+            if let Some(&next) = word.get(i + 1) {
+                joins[i] = self.pairs.find_bytes(byte, next);
+            }
+        }
+        loop {
+            let mut at = 0;
+            let mut lowest = NEVER;
+            for (i, join) in joins[..len - 1].iter().enumerate() {
+                if join.rank < lowest {
+                    lowest = join.rank;
+                    at = i;
+                }
+            }
+            if lowest >= limit {
+                break;
+            }
+            tokens[at] = joins[at].id;
+            tokens.copy_within(at + 2..len, at + 1);
+            joins.copy_within(at + 1..len - 1, at);
+            len -= 1;
+            joins[len - 1].rank = NEVER;
+            if at + 1 < len {
+                joins[at] = self.pairs.find(tokens[at], tokens[at + 1]);
+            }
+            if at > 0 {
+                joins[at - 1] = self.pairs.find(tokens[at - 1], tokens[at]);
+            }
+            if len == 1 {
+                break;
+            }
+        }
+        ids.extend_from_slice(&tokens[..len]);
+    }
+
+    fn join_long(&self, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        self.join_long_below(word, NEVER, scratch, ids);
+    }
+
+    /// Joins pairs of ranks below `limit` in a word of any length (up to 2^32 bytes) by a heap of (rank, place).
+    fn join_long_below(&self, word: &[u8], limit: u32, scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        let WordScratch { heap, nodes, .. } = scratch;
+        nodes.clear();
+        let mut ranks = std::mem::take(heap).into_vec();
+        ranks.clear();
+        for (i, &byte) in word.iter().enumerate() {
+            let rank = word.get(i + 1).map_or(NEVER, |&next| self.pairs.find_bytes(byte, next).rank);
+            if rank < limit {
+                ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
+            }
+            let previous = if i == 0 { NONE } else { i as u32 - 1 };
+            let next = if i + 1 == word.len() { NONE } else { i as u32 + 1 };
+            nodes.push(Node { id: self.byte_ids[usize::from(byte)], rank, previous, next });
+        }
+        *heap = BinaryHeap::from(ranks);
+        while let Some(Reverse(entry)) = heap.pop() {
+            let (rank, at) = ((entry >> 32) as u32, entry as u32 as usize);
+            // A token that was swallowed has rank `NEVER`; one whose neighbours changed has another rank or none.
+            if nodes[at].rank != rank {
+                continue;
+            }
+            let swallowed = nodes[at].next as usize;
+            let next = nodes[swallowed].next;
+            let id = self.pairs.find(nodes[at].id, nodes[swallowed].id).id;
+            nodes[swallowed].rank = NEVER;
+            nodes[at].id = id;
+            nodes[at].next = next;
+            nodes[at].rank = NEVER;
+            let mut renew = |nodes: &mut [Node], left: usize, right: usize| {
+                let rank = self.pairs.find(nodes[left].id, nodes[right].id).rank;
+                nodes[left].rank = rank;
+                if rank < limit {
+                    heap.push(Reverse(u64::from(rank) << 32 | left as u64));
+                }
+            };
+            if next != NONE {
+                nodes[next as usize].previous = at as u32;
+                renew(nodes, at, next as usize);
+            }
+            if nodes[at].previous != NONE {
+                let previous = nodes[at].previous as usize;
+                renew(nodes, previous, at);
+            }
+        }
+        let mut at = 0;
+        while at != NONE {
+            ids.push(nodes[at as usize].id);
+            at = nodes[at as usize].next;
+        }
+    }
+
+    /// Joins a word of any length in time linear in it: window by window, and the seams mended.
+    ///
+    /// A sequence of tokens is the encoding of its bytes if each two neighbours, joined apart from the rest, stay the two
+    /// they are. (Let the first join across a border be at rank r, with the pairs taken rank by rank, which monotone
+    /// ranks allow. Until then nothing crossed a border, so the two tokens there had come as far as they come apart from
+    /// the rest, and the same join would be made there: it depends on what lies to the left only in a run of equal
+    /// tokens, which is paired from its start or from the last border that no pair crossed.)
+    fn join_windows(&self, vocab: &Vocab, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        let first = ids.len();
+        for window in word.chunks(WINDOW) {
+            let mut right = std::mem::take(&mut scratch.window);
+            right.clear();
+            self.join_long(window, scratch, &mut right);
+            self.append(vocab, first, &right, scratch, ids);
+            scratch.window = right;
+        }
+    }
+
+    /// Appends the encoding `right` to the encoding `ids[first..]`, joining more of both anew until the seam holds.
+    fn append(&self, vocab: &Vocab, first: usize, right: &[u32], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        let mut reach = 0;
+        loop {
+            let from = ids.len() - reach.min(ids.len() - first);
+            let to = reach.min(right.len());
+            let mut middle = Vec::new();
+            if reach > 0 {
+                let mut bytes = std::mem::take(&mut scratch.around_seam);
+                bytes.clear();
+                let tokens = ids[from..].iter().chain(&right[..to]);
+                tokens.for_each(|&id| bytes.extend_from_slice(vocab.token(id).unwrap_or_default()));
+                self.join_long(&bytes, scratch, &mut middle);
+                scratch.around_seam = bytes;
+            }
+            let left_of_seam = ids[first..from].last().copied();
+            let right_of_seam = right.get(to).copied();
+            let holds = match (middle.first(), middle.last()) {
+                (Some(&start), Some(&end)) => {
+                    left_of_seam.is_none_or(|left| self.stay_apart(vocab, left, start))
+                        && right_of_seam.is_none_or(|right| self.stay_apart(vocab, end, right))
+                }
+                _ => left_of_seam
+                    .is_none_or(|left| right_of_seam.is_none_or(|right| self.stay_apart(vocab, left, right))),
+            };
+            if holds {
+                ids.truncate(from);
+                ids.extend_from_slice(&middle);
+                ids.extend_from_slice(&right[to..]);
+                return;
+            }
+            reach = (reach * 2).max(1);
+        }
+    }
+
+    /// Whether two tokens, joined apart from all else, stay the two they are.
+    fn stay_apart(&self, vocab: &Vocab, left: u32, right: u32) -> bool {
+        let bytes = [left, right].map(|id| vocab.token(id).unwrap_or_default()).concat();
+        let mut ids = Vec::new();
+        if bytes.len() <= SHORT {
+            self.join_short(&bytes, NEVER, &mut ids);
+        } else {
+            self.join_long(&bytes, &mut WordScratch::default(), &mut ids);
+        }
+        ids == [left, right]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::control::Control;
+    use crate::count::WordCounts;
+    use crate::pretokenize::Pattern;
+    use crate::train::{TieBreak, train};
+
+    fn bpe(definition: &Definition) -> (Vocab, Bpe) {
+        let mut vocab = Vocab::default();
+        definition.vocab.iter().for_each(|(token, id)| vocab.insert(token, *id).unwrap());
+        let byte_ids = std::array::from_fn(|byte| vocab.id(&[byte as u8]).unwrap());
+        let pairs = PairTable::new(&vocab, &definition.merges, &byte_ids).unwrap();
+        let bpe = Bpe::new(definition, &vocab, byte_ids, pairs);
+        (vocab, bpe)
+    }
+
+    /// Joins as the definition says: one pair after the other, the lowest rank first, the leftmost among equals.
+    fn by_definition(vocab: &Vocab, bpe: &Bpe, word: &[u8]) -> Vec<u32> {
+        let mut ids: Vec<u32> = word.iter().map(|&byte| vocab.id(&[byte]).unwrap()).collect();
+        loop {
+            let joins = ids.windows(2).map(|pair| bpe.pairs.find(pair[0], pair[1]));
+            let Some((at, join)) = joins.enumerate().min_by_key(|(_, join)| join.rank) else { return ids };
+            if join.rank == NEVER {
+                return ids;
+            }
+            ids.splice(at..at + 2, [join.id]);
+        }
+    }
+
+    fn letters(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        prop::sample::select(vec!["a", "ab", "aab", "abcdefgh"]).prop_flat_map(move |letters| {
+            prop::collection::vec(prop::sample::select(letters.as_bytes().to_vec()), len.clone())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn all_ways_of_joining_are_the_definition(
+            corpus in prop::collection::vec((letters(1..40), 1u64..9), 1..8),
+            words in prop::collection::vec(letters(1..400), 1..6),
+            by_rank in any::<bool>(),
+            shuffle in prop::option::of(any::<u64>()),
+        ) {
+            let counts = WordCounts::from_words(corpus, &Pattern::Gpt2, &[]).unwrap();
+            let mut definition = train(&counts, 400, TieBreak::Lexicographic, &Control::default()).unwrap();
+            if let (Some(seed), Merges::Listed(merges)) = (shuffle, &mut definition.merges) {
+                // Ranks that are not monotone, as no training gives them.
+                merges.sort_by_key(|pair| crate::count::table::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
+            }
+            if by_rank {
+                definition.merges = Merges::ByRank;
+            }
+            let (vocab, bpe) = bpe(&definition);
+            prop_assert!(bpe.monotone || shuffle.is_some());
+            let mut scratch = WordScratch::default();
+            for word in words {
+                let expected = by_definition(&vocab, &bpe, &word);
+                let mut ids = Vec::new();
+                bpe.encode(&vocab, &word, &mut scratch, &mut ids);
+                prop_assert_eq!(&ids, &expected);
+                ids.clear();
+                bpe.join_long(&word, &mut scratch, &mut ids);
+                prop_assert_eq!(&ids, &expected);
+                if bpe.monotone {
+                    // Windows far smaller than real ones, so that seams are everywhere.
+                    for window in [1, 3, 7] {
+                        ids.clear();
+                        for part in word.chunks(window) {
+                            let mut right = Vec::new();
+                            bpe.join_long(part, &mut scratch, &mut right);
+                            bpe.append(&vocab, 0, &right, &mut scratch, &mut ids);
+                        }
+                        prop_assert_eq!(&ids, &expected, "windows of {}", window);
+                    }
+                }
+            }
+        }
+    }
+}

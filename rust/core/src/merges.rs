@@ -1,0 +1,155 @@
+//! Which adjacent tokens join, to what, and in which order.
+
+use crate::definition::Merges;
+use crate::error::{Error, Result};
+use crate::vocab::{Vocab, escape};
+
+/// The rank of a pair that does not join.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// What a pair joins to. The lowest rank goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Join {
+    pub(crate) rank: u32,
+    pub(crate) id: u32,
+}
+
+const NO_JOIN: Join = Join { rank: NEVER, id: 0 };
+
+/// Pairs of token ids to their [`Join`]: open addressing, and a plain table for pairs of bytes, with which every word
+/// begins.
+#[derive(Debug, Clone)]
+pub(crate) struct PairTable {
+    /// A power of two, at most half taken.
+    slots: Vec<(u64, Join)>,
+    taken: usize,
+    /// By first byte and second byte.
+    bytes: Vec<Join>,
+}
+
+/// No pair: no id is this large.
+const EMPTY: u64 = u64::MAX;
+
+#[inline]
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+impl PairTable {
+    /// The pairs of `merges`; `byte_ids` are the ids of the 256 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Vocabulary`] when a merge's parts or result are not in the vocabulary, or a merge is listed twice.
+    pub(crate) fn new(vocab: &Vocab, merges: &Merges, byte_ids: &[u32; 256]) -> Result<PairTable> {
+        let mut table = PairTable { slots: vec![(EMPTY, NO_JOIN); 1 << 10], taken: 0, bytes: Vec::new() };
+        match merges {
+            Merges::Listed(merges) => {
+                for (rank, (left, right)) in merges.iter().enumerate() {
+                    table.insert_listed(vocab, rank as u32, left, right)?;
+                }
+            }
+            Merges::ByRank => table.insert_all_splits(vocab),
+        }
+        table.bytes = byte_ids
+            .iter()
+            .flat_map(|&left| byte_ids.iter().map(move |&right| (left, right)))
+            .map(|(left, right)| table.find(left, right))
+            .collect();
+        Ok(table)
+    }
+
+    fn insert_listed(&mut self, vocab: &Vocab, rank: u32, left: &[u8], right: &[u8]) -> Result<()> {
+        let joined = [left, right].concat();
+        let id_of = |token: &[u8], what: &str| {
+            vocab.id(token).ok_or_else(|| Error::Vocabulary {
+                origin: "merges".to_owned(),
+                message: format!(
+                    "merge {rank}, {} + {}: its {what} {} is not in the vocabulary",
+                    escape(left),
+                    escape(right),
+                    escape(token)
+                ),
+            })
+        };
+        let join = Join { rank, id: id_of(&joined, "result")? };
+        let (left_id, right_id) = (id_of(left, "left part")?, id_of(right, "right part")?);
+        let before = self.find(left_id, right_id);
+        if before.rank != NEVER {
+            return Err(Error::Vocabulary {
+                origin: "merges".to_owned(),
+                message: format!("merges {} and {rank} are both {} + {}", before.rank, escape(left), escape(right)),
+            });
+        }
+        self.insert(left_id, right_id, join);
+        Ok(())
+    }
+
+    /// Every split of every token into two tokens, with the token's id as rank.
+    fn insert_all_splits(&mut self, vocab: &Vocab) {
+        for (id, token) in vocab.iter() {
+            for at in 1..token.len() {
+                let (left, right) = token.split_at(at);
+                if let (Some(left), Some(right)) = (vocab.id(left), vocab.id(right)) {
+                    self.insert(left, right, Join { rank: id, id });
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, left: u32, right: u32, join: Join) {
+        if self.taken * 2 >= self.slots.len() {
+            let bigger = vec![(EMPTY, NO_JOIN); self.slots.len() * 2];
+            for (key, join) in std::mem::replace(&mut self.slots, bigger) {
+                if key != EMPTY {
+                    let index = self.index(key);
+                    self.slots[index] = (key, join);
+                }
+            }
+        }
+        let index = self.index(key(left, right));
+        self.slots[index] = (key(left, right), join);
+        self.taken += 1;
+    }
+
+    /// Index of the slot that holds `key` or where it belongs.
+    #[inline(always)]
+    fn index(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
+        let mut index = ((product >> 64) as u64 ^ product as u64) as usize & mask;
+        loop {
+            let found = self.slots[index].0;
+            if found == key || found == EMPTY {
+                return index;
+            }
+            index = (index + 1) & mask;
+        }
+    }
+
+    /// What the tokens join to; rank [`NEVER`] when they don't.
+    #[inline(always)]
+    pub(crate) fn find(&self, left: u32, right: u32) -> Join {
+        self.slots[self.index(key(left, right))].1
+    }
+
+    /// [`PairTable::find`] for two bytes.
+    #[inline(always)]
+    pub(crate) fn find_bytes(&self, left: u8, right: u8) -> Join {
+        self.bytes[usize::from(left) << 8 | usize::from(right)]
+    }
+
+    /// The joins of pairs that do not rank behind all pairs that make their parts. Without any, a word can be joined rank
+    /// by rank, and a join never brings a pair of lower rank with it.
+    pub(crate) fn out_of_order(&self, vocab_size: usize) -> impl Iterator<Item = Join> {
+        let pairs = || self.slots.iter().filter(|(key, _)| *key != EMPTY);
+        let mut made_by = vec![None; vocab_size];
+        for (_, join) in pairs() {
+            let made = &mut made_by[join.id as usize];
+            *made = Some(join.rank).max(*made);
+        }
+        pairs().filter_map(move |(key, join)| {
+            let parts = [(key >> 32) as usize, (key & 0xffff_ffff) as usize];
+            parts.iter().any(|&part| made_by[part] >= Some(join.rank)).then_some(*join)
+        })
+    }
+}
