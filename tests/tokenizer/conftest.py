@@ -10,7 +10,8 @@ import pytest
 from bloomery import Tokenizer
 
 END = "<|endoftext|>"
-_PROSE = """It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness.
+_PROSE = """It was the best of times, it was the worst of times, it was the age of wisdom,
+it was the age of foolishness.
 The café's 42 naïve guests couldn't have known; they'd said: "Où est-ce?" — 그리고 아무도 몰랐다. 🙂🙂
     def encode(self, text):  # 12345678
         return [self.ids[token] for token in text]

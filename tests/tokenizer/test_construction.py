@@ -1,6 +1,7 @@
 """Building tokenizers from values and files, what they say of themselves, copies and equality."""
 
 import copy
+import json
 import pickle
 import re
 from pathlib import Path
@@ -62,7 +63,13 @@ def test_a_single_byte_may_be_a_special_token() -> None:
 @pytest.mark.parametrize(
     ("vocab", "merges", "special_tokens", "error", "message"),
     (
-        ({i: t for i, t in BYTES.items() if i != 7}, [], None, VocabularyError, "0x07"),
+        (
+            {i: t for i, t in BYTES.items() if i != 7},
+            [],
+            None,
+            VocabularyError,
+            r"1 of the 256 bytes are no tokens.*x07",
+        ),
         ({**BYTES, 256: b"a"}, [], None, VocabularyError, r"a"),
         (BYTES, [(b"a", b"b")], None, VocabularyError, r"ab.* not in the vocabulary"),
         ({**BYTES, 256: b"xyz"}, [(b"xy", b"z")], None, VocabularyError, r"xy.* not in the vocabulary"),
@@ -160,11 +167,15 @@ def test_a_truncated_file(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert caught.value.origin == str(path)
 
 
-def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
+def test_what_is_not_supported_is_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    path.write_text('{"version": "1.0", "model": {"type": "WordPiece", "vocab": {}}}')
-    with pytest.raises(UnsupportedError, match="WordPiece"):
+    tokenizer.save(path)
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(saved | {"normalizer": {"type": "Lowercase"}}), encoding="utf-8")
+    with pytest.raises(UnsupportedError, match=r"tokenizer\.json: .*Lowercase.* is not supported") as caught:
         Tokenizer.load(path)
+    assert caught.value.origin == str(path)
+    assert "Lowercase" in caught.value.feature
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-# Interrupts itself once the work has begun: the callback starts a thread that sends the signal a little later, while the
-# core works and Python waits. Prints how long the call took to return after that.
+# Interrupts itself once the work has begun: the callback starts a thread that sends the signal a little later, while
+# the core works and Python waits. Prints how long the call took to return after that.
 PROGRAM = """
 import os, random, signal, sys, threading, time
 import bloomery

@@ -46,7 +46,7 @@ def test_merging(counts: WordCounts) -> None:
 
 
 def test_counts_made_under_other_rules_are_refused(counts: WordCounts) -> None:
-    with pytest.raises(WordCountsMismatchError, match="word counts differ in pattern: .*gpt2.* and .*o200k") as caught:
+    with pytest.raises(WordCountsMismatchError, match=r"word counts differ in pattern: .*gpt2.* and .*o200k") as caught:
         counts + WordCounts(pattern="o200k", special_tokens=[END])
     assert (caught.value.what, isinstance(caught.value, ValueError)) == ("pattern", True)
     with pytest.raises(WordCountsMismatchError, match=r"differ in special tokens: .*endoftext"):

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bloomery_core::input::{InputOptions, Source, Utf8Errors};
-use bloomery_core::{Allowed, Error, TieBreak, TokenDtype, Tokenizer};
+use bloomery_core::{Allowed, Dtype, Error, TieBreak, Tokenizer};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PySet, PyString};
@@ -171,19 +171,19 @@ pub fn end_of_text(object: &Bound<'_, PyAny>, engine: &Tokenizer) -> PyResult<u3
 }
 
 /// `dtype` of a file of ids: "uint16" or "uint32".
-pub fn dtype(name: &str) -> PyResult<TokenDtype> {
+pub fn dtype(name: &str) -> PyResult<Dtype> {
     match name {
-        "uint16" => Ok(TokenDtype::U16),
-        "uint32" => Ok(TokenDtype::U32),
+        "uint16" => Ok(Dtype::U16),
+        "uint32" => Ok(Dtype::U32),
         other => Err(PyValueError::new_err(format!("dtype must be \"uint16\" or \"uint32\", not {other:?}"))),
     }
 }
 
 /// The numpy name of a type of ids.
-pub fn dtype_name(dtype: TokenDtype) -> &'static str {
+pub fn dtype_name(dtype: Dtype) -> &'static str {
     match dtype {
-        TokenDtype::U16 => "uint16",
-        TokenDtype::U32 => "uint32",
+        Dtype::U16 => "uint16",
+        Dtype::U32 => "uint32",
     }
 }
 

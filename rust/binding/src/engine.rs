@@ -37,16 +37,6 @@ impl Engine {
     fn definition(&self) -> &Definition {
         self.0.definition()
     }
-
-    /// Every token, added ones too, sorted by id.
-    fn tokens(&self) -> Vec<(u32, &[u8])> {
-        let Definition { vocab, added_tokens, .. } = self.definition();
-        let mut tokens: Vec<_> = vocab.iter().map(|(token, id)| (*id, token.as_slice())).collect();
-        tokens.extend(added_tokens.iter().map(|token| (token.id, token.content.as_bytes())));
-        tokens.sort_unstable();
-        tokens.dedup();
-        tokens
-    }
 }
 
 #[pymethods]
@@ -163,7 +153,7 @@ impl Engine {
     #[getter]
     fn vocab<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let vocab = PyDict::new(py);
-        for (id, token) in self.tokens() {
+        for (id, token) in self.0.tokens() {
             vocab.set_item(id, PyBytes::new(py, token))?;
         }
         Ok(vocab)

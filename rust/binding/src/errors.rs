@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use bloomery_core::Error;
-use pyo3::exceptions::{PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt, PyOSError, PyPermissionError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::{IntoPyObjectExt, intern};
@@ -18,7 +18,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     let value = |name, value: &str| (name, value.into_bound_py_any(py));
     let number = |name, value: u64| (name, value.into_bound_py_any(py));
     match error {
-        Error::Io { path, source } => os_error(py, &path, source),
+        Error::Io { path, source } => os_error(py, &path, &source),
         Error::InvalidUtf8 { origin, offset, byte } => {
             let attributes = [value("path", &origin), number("offset", offset), number("byte", byte.into())];
             exception(py, "InvalidUtf8Error", message, attributes)
@@ -81,20 +81,32 @@ pub fn internal(py: Python<'_>, panic: &str) -> PyErr {
 }
 
 /// An `OSError` with errno and filename, so that Python picks `FileNotFoundError` and its like.
-fn os_error(py: Python<'_>, path: &Path, source: io::Error) -> PyErr {
-    let Some(code) = source.raw_os_error() else {
-        let message = format!("{}: {source}", path.display());
-        return match source.kind() {
-            io::ErrorKind::NotFound => PyFileNotFoundError::new_err(message),
-            io::ErrorKind::PermissionDenied => PyPermissionError::new_err(message),
-            io::ErrorKind::IsADirectory => PyIsADirectoryError::new_err(message),
-            _ => PyOSError::new_err(message),
-        };
+fn os_error(py: Python<'_>, path: &Path, source: &io::Error) -> PyErr {
+    let reason = match source.raw_os_error() {
+        Some(code) => py
+            .import(intern!(py, "os"))
+            .and_then(|os| os.call_method1(intern!(py, "strerror"), (code,))?.extract::<String>())
+            .map(|reason| (code, reason)),
+        None => Ok((code_of_kind(source.kind()), source.to_string())),
     };
-    let reason = py.import(intern!(py, "os")).and_then(|os| os.call_method1(intern!(py, "strerror"), (code,)));
     match reason {
-        Ok(reason) => PyOSError::new_err((code, reason.unbind(), path.as_os_str().to_owned())),
+        Ok((code, reason)) => PyOSError::new_err((code, reason, path.as_os_str().to_owned())),
         Err(error) => error,
+    }
+}
+
+/// The code that the system would have given an error that did not come from it; EIO stands for any other.
+fn code_of_kind(kind: io::ErrorKind) -> i32 {
+    match kind {
+        io::ErrorKind::NotFound => 2,
+        io::ErrorKind::PermissionDenied => 13,
+        io::ErrorKind::AlreadyExists => 17,
+        io::ErrorKind::NotADirectory => 20,
+        io::ErrorKind::IsADirectory => 21,
+        io::ErrorKind::InvalidInput => 22,
+        io::ErrorKind::StorageFull => 28,
+        io::ErrorKind::ReadOnlyFilesystem => 30,
+        _ => 5,
     }
 }
 

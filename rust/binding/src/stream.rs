@@ -42,7 +42,7 @@ impl EncodeIterator {
         errors: Utf8Errors,
     ) -> PyResult<Self> {
         let strings = several(strings)?.unbind();
-        let encoder = call::short(py, || StreamEncoder::new(engine, allowed))?;
+        let encoder = call::short(py, || StreamEncoder::new(engine, &allowed))?;
         let source = Source { strings, count: 0, errors, encoder, string: None };
         Ok(EncodeIterator { source: Some(source), ids: Vec::new(), next: 0 })
     }

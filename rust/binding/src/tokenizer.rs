@@ -1,5 +1,6 @@
 //! `Tokenizer`: the hot methods, which the Python class of that name inherits.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -187,14 +188,15 @@ impl Tokenizer {
         errors: Errors,
     ) -> PyResult<IdsAndSpans> {
         let (text, positions) = text_and_positions(text, errors.0)?;
-        let (ids, mut spans) =
-            self.run(py, text.len(), || self.engine.encode_with_offsets(&text, &allowed_special.0))?;
-        if let Some(positions) = positions {
-            for (start, end) in &mut spans {
-                let last = positions[(*end).max(1) - 1];
-                (*start, *end) = (positions.get(*start).map_or(last + 1, |&start| start), last + 1);
+        let (ids, spans) = self.run(py, text.len(), || self.engine.encode_with_offsets(&text, &allowed_special.0))?;
+        let given = |span: Range<usize>| match &positions {
+            None => (span.start, span.end),
+            Some(positions) => {
+                let end = span.end.checked_sub(1).map_or(0, |last| positions[last] + 1);
+                (positions.get(span.start).map_or(end, |&start| start.min(end)), end)
             }
-        }
+        };
+        let spans = spans.into_iter().map(given).collect();
         Ok((ids, spans))
     }
 
