@@ -1,5 +1,6 @@
 """`bloomery tokenizer train`."""
 
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -15,10 +16,18 @@ def test_trains_saves_and_says_what_next(run, corpus: Path, tmp_path: Path) -> N
     result = run("train", corpus, "--vocab-size", 280, "--output", "made/tokenizer.json")
     assert (result.code, result.err) == (0, "")
     assert "saved to made/tokenizer.json" in result.out
-    assert "bloomery tokenizer encode --tokenizer made/tokenizer.json" in result.out
+    assert "bloomery tokenizer encode INPUT... --output tokens.npy --tokenizer made/tokenizer.json\n" in result.out
     assert "bloomery tokenizer inspect made/tokenizer.json" in result.out
     expected = Tokenizer.train([corpus], 280, ["<|endoftext|>"])
     assert Tokenizer.load(tmp_path / "made/tokenizer.json") == expected
+
+
+def test_what_next_names_what_the_format_cannot_hold(run, corpus: Path) -> None:
+    out = run("train", corpus, "--vocab-size", 280, "--output", "ranks.tiktoken").out
+    following = out.splitlines()[-1]
+    assert following == "  bloomery tokenizer inspect ranks.tiktoken --pattern gpt2 --special-token '<|endoftext|>'"
+    inspected = run(*shlex.split(following)[2:], "--json").json
+    assert (inspected["vocab_size"], inspected["special_tokens"]) == (280, {"<|endoftext|>": 279})
 
 
 def test_options_reach_the_trainer(run, corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,15 @@ def load_tokenizer(path: Path, pattern: str | None = None, special_tokens: Seque
             f"{path} does not exist: train it first (`bloomery tokenizer train`), or name another tokenizer"
         )
     return Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
+
+
+def naming(path: Path, tokenizer: Tokenizer) -> str:
+    """What a command line must say to load this tokenizer from the path: the path, and what its format cannot hold."""
+    options = [str(path)]
+    if path.suffix != ".json":
+        options += ["--pattern", tokenizer.pattern]
+        options += [option for token in tokenizer.special_tokens for option in ("--special-token", token)]
+    return shlex.join(options)
 
 
 def inputs_or_embedded(inputs: Sequence[str]) -> Sequence[str | Path]:

@@ -2,8 +2,8 @@
 
 use hashbrown::HashTable;
 
-use crate::count::table::hash_long;
 use crate::error::{Error, Result};
+use crate::hash::hash_long;
 
 /// Ids beyond this are taken for a mistake: the table by id would be larger than any vocabulary in use.
 const MAX_ID: u32 = (1 << 24) - 1;

@@ -1,7 +1,9 @@
 //! Encoding and decoding: every way in gives the same ids, and the ids give the text back.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bloomery_core::input::{InputOptions, Source};
 use bloomery_core::{
@@ -20,7 +22,7 @@ fn definition(pattern: &Pattern, special: &[&str]) -> Definition {
     train(&counts, 330, TieBreak::Lexicographic, &Control::default()).unwrap()
 }
 
-fn tokenizers() -> Vec<Arc<Tokenizer>> {
+static TOKENIZERS: LazyLock<Vec<Arc<Tokenizer>>> = LazyLock::new(|| {
     let special = ["<|x|>", "<|x|><|x|>", "<|", "at "];
     let custom = Pattern::Custom(r"\p{L}+|\s+|[^\s\p{L}]+".to_owned());
     let mut all: Vec<Definition> = [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k, Pattern::Qwen, custom]
@@ -30,15 +32,15 @@ fn tokenizers() -> Vec<Arc<Tokenizer>> {
     let mut nfc = definition(&Pattern::Gpt2, &special);
     nfc.normalizer = Normalizer::Nfc;
     let first = 256 + 74;
-    nfc.added_tokens.push(AddedToken { special: false, normalized: true, ..AddedToken::special("  ", first) });
-    nfc.added_tokens.push(AddedToken { special: false, normalized: true, ..AddedToken::special("    ", first + 1) });
+    nfc.added_tokens.push(AddedToken { special: false, normalized: true, ..AddedToken::special("~~", first) });
+    nfc.added_tokens.push(AddedToken { special: false, normalized: true, ..AddedToken::special("~~~~", first + 1) });
     all.push(nfc);
     let mut flagged = definition(&Pattern::Gpt2, &["<|x|>"]);
     flagged.added_tokens[0].lstrip = true;
     flagged.added_tokens[0].rstrip = true;
     all.push(flagged);
     all.into_iter().map(|definition| Arc::new(Tokenizer::new(definition).unwrap())).collect()
-}
+});
 
 fn text() -> impl Strategy<Value = String> {
     let parts = vec![
@@ -49,6 +51,8 @@ fn text() -> impl Strategy<Value = String> {
         "at",
         " ",
         "  ",
+        "~",
+        "~~",
         "    ",
         "\n",
         "\t",
@@ -94,10 +98,10 @@ proptest! {
 
     #[test]
     fn all_ways_of_encoding_agree_and_decode_to_the_text(text in text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
-        for tokenizer in tokenizers() {
+        for tokenizer in TOKENIZERS.iter() {
             let ids = tokenizer.encode(&text, &Allowed::All).unwrap();
             prop_assert_eq!(&tokenizer.encode_parallel(&text, &Allowed::All, Some(3), &Control::default()).unwrap(), &ids);
-            prop_assert_eq!(&streamed(&tokenizer, &text, &cuts), &ids, "{:?}", tokenizer.definition().pattern);
+            prop_assert_eq!(&streamed(tokenizer, &text, &cuts), &ids, "{:?}", tokenizer.definition().pattern);
             prop_assert_eq!(tokenizer.count(&text, &Allowed::All).unwrap(), ids.len());
             let (batch, offsets) = tokenizer.encode_batch(&[&text, "", &text], &Allowed::All, Some(2), &Control::default()).unwrap();
             prop_assert_eq!(batch, [ids.as_slice(), &ids].concat());
@@ -127,7 +131,7 @@ proptest! {
 
     #[test]
     fn ordinary_encoding_knows_no_special_token(text in text()) {
-        for tokenizer in tokenizers() {
+        for tokenizer in TOKENIZERS.iter() {
             let ids = tokenizer.encode(&text, &Allowed::None).unwrap();
             prop_assert!(!ids.iter().any(|&id| tokenizer.is_special(id)));
             prop_assert_eq!(tokenizer.encode(&text, &Allowed::Only(Vec::new())).unwrap(), ids);
@@ -136,7 +140,7 @@ proptest! {
 
     #[test]
     fn streamed_decoding_is_decoding(ids in prop::collection::vec(0u32..330, 0..40)) {
-        let tokenizer = &tokenizers()[0];
+        let tokenizer = &TOKENIZERS[0];
         let mut decoder = StreamDecoder::new(tokenizer.clone());
         let mut text = String::new();
         for &id in &ids {
@@ -150,7 +154,7 @@ proptest! {
     #[test]
     fn a_file_of_ids_holds_the_ids_of_the_text(text in text(), repeat in 1usize..40, threads in 1usize..4) {
         let text = text.repeat(repeat);
-        for tokenizer in tokenizers() {
+        for tokenizer in TOKENIZERS.iter() {
             let mut input = tempfile::NamedTempFile::new().unwrap();
             input.write_all(text.as_bytes()).unwrap();
             let output = tempfile::tempdir().unwrap();
@@ -170,12 +174,12 @@ fn spans_are_those_of_the_text_as_given_under_nfc() {
     let mut definition = definition(&Pattern::Gpt2, &["<|x|>"]);
     definition.normalizer = Normalizer::Nfc;
     let tokenizer = Tokenizer::new(definition).unwrap();
-    let text = "e\u{301}t <|x|>\u{212b}";
+    let text = "e\u{301}q <|x|>\u{212b}";
     let (ids, spans) = tokenizer.encode_with_offsets(text, &Allowed::All).unwrap();
     let spans: Vec<(Vec<u8>, std::ops::Range<usize>)> =
         ids.iter().map(|&id| tokenizer.token_bytes(id).unwrap().to_vec()).zip(spans).collect();
     let expected: Vec<(&[u8], _)> =
-        vec![("é".as_bytes(), 0..2), (b"t", 2..3), (b" ", 3..4), (b"<|x|>", 4..9), ("Å".as_bytes(), 9..10)];
+        vec![("é".as_bytes(), 0..2), (b"q", 2..3), (b" ", 3..4), (b"<|x|>", 4..9), ("Å".as_bytes(), 9..10)];
     assert_eq!(spans.iter().map(|(bytes, span)| (bytes.as_slice(), span.clone())).collect::<Vec<_>>(), expected);
 }
 

@@ -1,5 +1,7 @@
 //! The hand-written scanners against their regexes, and the safety of cuts and of decided prefixes.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use std::sync::LazyLock;
 
 use bloomery_core::Pattern;

@@ -1,5 +1,7 @@
 //! Training against its definition.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use bloomery_core::train::naive;
 use bloomery_core::{Control, Error, Merges, Pattern, TieBreak, WordCounts, train};
 use proptest::prelude::*;

@@ -38,3 +38,4 @@ def run(args: argparse.Namespace) -> None:
         )
     else:
         print(f"converted {args.input} to {args.output} ({tokenizer.vocab_size:,} tokens)")
+        print(f"next: bloomery tokenizer inspect {arguments.naming(args.output, tokenizer)}")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from bloomery.cli import arguments, output
-from bloomery.errors import TokenIdError
 
 Ids = np.ndarray[tuple[int, ...], np.dtype[np.integer[Any]]]
 
@@ -43,14 +42,7 @@ def run(args: argparse.Namespace) -> None:
     tokens = 0
     write = texts.append if args.json else sys.stdout.write
     for part in _parts(args.ids):
-        try:
-            write(decoder.feed(part))
-        except TokenIdError as error:
-            # Its position is that in the part.
-            raise arguments.UsageError(
-                f"token id {error.id} at position {tokens + error.position} is not in the vocabulary of "
-                f"{args.tokenizer} (vocab_size {error.vocab_size}); was another tokenizer used to encode?"
-            ) from error
+        write(decoder.feed(part))
         tokens += len(part)
     write(decoder.finish())
     if args.json:

@@ -79,7 +79,7 @@ def _print(path: Path, facts: Inspection, measured: dict[str, Measurement]) -> N
     )
     print("\nlongest tokens (id, bytes, escaped, decoded):")
     output.print_table(
-        [(f"  {token.id}", str(len(token.bytes)), token.escaped, repr(token.text)) for token in facts.longest]
+        [(f"  {token.id}", str(len(token.bytes)), f"'{token.escaped}'", repr(token.text)) for token in facts.longest]
     )
     for name, merges in (("first", facts.first_merges), ("last", facts.last_merges)):
         if merges:

@@ -100,5 +100,6 @@ def run(args: argparse.Namespace) -> None:
     if tokenizer.vocab_size < args.vocab_size:
         print(f"stopped before {args.vocab_size:,}: no pair of tokens was left to merge")
     print("next:")
-    print(f"  bloomery tokenizer encode --tokenizer {args.output} INPUT... --output tokens.npy")
-    print(f"  bloomery tokenizer inspect {args.output}")
+    named = arguments.naming(args.output, tokenizer)
+    print(f"  bloomery tokenizer encode INPUT... --output tokens.npy --tokenizer {named}")
+    print(f"  bloomery tokenizer inspect {named}")

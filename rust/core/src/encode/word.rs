@@ -102,41 +102,47 @@ impl Bpe {
 
     /// Joins pairs of ranks below `limit` in at most `SHORT` bytes.
     fn join_short(&self, word: &[u8], limit: u32, ids: &mut Vec<u32>) {
-        let mut tokens = [0u32; SHORT];
-        // By place: what the token there and the next join to.
-        let mut joins = [Join { rank: NEVER, id: 0 }; SHORT];
+        // Most words are short, and clearing memory for long ones would cost more than joining them.
+        if word.len() <= SHORT / 4 {
+            self.join_scanning::<{ SHORT / 4 }>(word, limit, ids);
+        } else {
+            self.join_scanning::<SHORT>(word, limit, ids);
+        }
+    }
+
+    /// Looks for the lowest rank again after each join, in a word of 1 to `N` bytes.
+    fn join_scanning<const N: usize>(&self, word: &[u8], limit: u32, ids: &mut Vec<u32>) {
+        let mut tokens = [0u32; N];
+        // By place: what the token there and the next join to, and its rank.
+        let mut joined = [0u32; N];
+        let mut ranks = [NEVER; N];
         let mut len = word.len();
         for (i, &byte) in word.iter().enumerate() {
             tokens[i] = self.byte_ids[usize::from(byte)];
             if let Some(&next) = word.get(i + 1) {
-                joins[i] = self.pairs.find_bytes(byte, next);
+                let join = self.pairs.find_bytes(byte, next);
+                (joined[i], ranks[i]) = (join.id, join.rank);
             }
         }
         loop {
-            let mut at = 0;
-            let mut lowest = NEVER;
-            for (i, join) in joins[..len - 1].iter().enumerate() {
-                if join.rank < lowest {
-                    lowest = join.rank;
-                    at = i;
-                }
-            }
+            // Two loops without branches in them are faster than one that remembers the place.
+            let lowest = ranks[..len].iter().fold(NEVER, |lowest, &rank| lowest.min(rank));
             if lowest >= limit {
                 break;
             }
-            tokens[at] = joins[at].id;
+            let at = ranks[..len].iter().position(|&rank| rank == lowest).unwrap_or(0);
+            tokens[at] = joined[at];
             tokens.copy_within(at + 2..len, at + 1);
-            joins.copy_within(at + 1..len - 1, at);
+            joined.copy_within(at + 1..len, at);
+            ranks.copy_within(at + 1..len, at);
             len -= 1;
-            joins[len - 1].rank = NEVER;
             if at + 1 < len {
-                joins[at] = self.pairs.find(tokens[at], tokens[at + 1]);
+                let join = self.pairs.find(tokens[at], tokens[at + 1]);
+                (joined[at], ranks[at]) = (join.id, join.rank);
             }
             if at > 0 {
-                joins[at - 1] = self.pairs.find(tokens[at - 1], tokens[at]);
-            }
-            if len == 1 {
-                break;
+                let join = self.pairs.find(tokens[at - 1], tokens[at]);
+                (joined[at - 1], ranks[at - 1]) = (join.id, join.rank);
             }
         }
         ids.extend_from_slice(&tokens[..len]);
@@ -316,7 +322,7 @@ mod tests {
             let mut definition = train(&counts, 400, TieBreak::Lexicographic, &Control::default()).unwrap();
             if let (Some(seed), Merges::Listed(merges)) = (shuffle, &mut definition.merges) {
                 // Ranks that are not monotone, as no training gives them.
-                merges.sort_by_key(|pair| crate::count::table::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
+                merges.sort_by_key(|pair| crate::hash::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
             }
             if by_rank {
                 definition.merges = Merges::ByRank;

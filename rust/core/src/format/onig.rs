@@ -75,7 +75,7 @@ struct Refusal {
 type Step<T> = std::result::Result<T, Refusal>;
 
 fn translate(regex: &str, from: Engine) -> Step<String> {
-    let mut walker = Walker { regex, at: 0, out: String::with_capacity(regex.len()), from, quantifiers: 0, fold: None };
+    let mut walker = Walker { regex, at: 0, out: String::with_capacity(regex.len()), from, unsteady: 0, fold: None };
     let whole = walker.alternation()?;
     if walker.at < regex.len() {
         return Err(walker.refuse_at(walker.at, "an unopened `)`"));
@@ -102,8 +102,8 @@ struct Walker<'a> {
     at: usize,
     out: String,
     from: Engine,
-    /// Quantifiers read so far.
-    quantifiers: usize,
+    /// Quantifiers, assertions and captures read so far: a look-behind may have none.
+    unsteady: usize,
     /// Inside `(?i:...)`: the letter just before, if a letter may meet it.
     fold: Option<Option<char>>,
 }
@@ -198,6 +198,7 @@ impl Walker<'_> {
         let out_start = self.out.len();
         let group = self.peek() == Some('(');
         let atom = self.atom()?;
+        self.unsteady += usize::from(atom.assertion);
         let Some(first @ ('*' | '+' | '?' | '{')) = self.peek() else {
             return Ok(atom);
         };
@@ -208,7 +209,7 @@ impl Walker<'_> {
         if self.fold.is_some_and(|letter| group || matches!(letter, Some('s' | 'f'))) {
             return self.refuse("a quantifier after a group, `s` or `f` inside `(?i:...)`");
         }
-        self.quantifiers += 1;
+        self.unsteady += 1;
         self.break_letters();
         let shape = if first == '{' {
             self.interval(out_start)?
@@ -319,7 +320,7 @@ impl Walker<'_> {
     fn group(&mut self) -> Step<Shape> {
         const OPENINGS: [&str; 8] = ["(?:", "(?>", "(?=", "(?!", "(?<=", "(?<!", "(?i:", "("];
         let dotall = if self.from == Engine::Fancy { "(?s:" } else { "(?m:" };
-        let (start, out_start, fold, quantifiers) = (self.at, self.out.len(), self.fold, self.quantifiers);
+        let (start, out_start, fold, unsteady) = (self.at, self.out.len(), self.fold, self.unsteady);
         let opening = if self.rest().starts_with(dotall) {
             self.at += dotall.len();
             self.out.push_str(if self.from == Engine::Fancy { "(?m:" } else { "(?s:" });
@@ -337,6 +338,7 @@ impl Walker<'_> {
                 }
             }
         };
+        self.unsteady += usize::from(opening == "(");
         if opening == "(?i:" {
             self.fold = Some(None);
         }
@@ -347,8 +349,8 @@ impl Walker<'_> {
         if self.peek() != Some(')') {
             return Err(self.refuse_at(start, "an unclosed `(`"));
         }
-        if matches!(opening, "(?<=" | "(?<!") && self.quantifiers > quantifiers {
-            return Err(self.refuse_at(start, "a look-behind of variable length"));
+        if matches!(opening, "(?<=" | "(?<!") && self.unsteady > unsteady {
+            return Err(self.refuse_at(start, "a quantifier, an assertion or a capture inside a look-behind"));
         }
         self.at += 1;
         let repeated = matches!(self.peek(), Some('*' | '+' | '?' | '{'));
