@@ -40,10 +40,7 @@ impl Tokenizer {
         let byte_ids = byte_ids(&vocab)?;
         let pairs = PairTable::new(&vocab, &definition.merges, &byte_ids)?;
         for AddedToken { content, id, .. } in &definition.added_tokens {
-            // An added token may stand in the model's vocabulary as well, with the same id.
-            if vocab.id(content.as_bytes()) != Some(*id) {
-                vocab.insert(content.as_bytes(), *id)?;
-            }
+            vocab.insert_added(content.as_bytes(), *id)?;
         }
         Ok(Tokenizer {
             bpe: Bpe::new(&definition, &vocab, byte_ids, pairs),

@@ -322,7 +322,7 @@ mod tests {
             let mut definition = train(&counts, 400, TieBreak::Lexicographic, &Control::default()).unwrap();
             if let (Some(seed), Merges::Listed(merges)) = (shuffle, &mut definition.merges) {
                 // Ranks that are not monotone, as no training gives them.
-                merges.sort_by_key(|pair| crate::count::table::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
+                merges.sort_by_key(|pair| crate::hash::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
             }
             if by_rank {
                 definition.merges = Merges::ByRank;
