@@ -56,7 +56,7 @@ def test_an_id_that_no_token_has(tokenizer: Tokenizer, bad: int) -> None:
     for ids in forms:
         for decode in (tokenizer.decode, tokenizer.decode_bytes, tokenizer.stream_decoder().feed):
             with pytest.raises(TokenIdError, match=message) as caught:
-                decode(ids)
+                decode(ids)  # type: ignore[arg-type]
             assert (caught.value.id, caught.value.position, caught.value.vocab_size) == (bad, 2, 400)
 
 
@@ -127,6 +127,9 @@ def test_a_stream_equals_decoding_at_once(tokenizer: Tokenizer, ids: list[int]) 
 def test_a_bad_id_leaves_the_stream_as_it_was(tokenizer: Tokenizer) -> None:
     decoder = tokenizer.stream_decoder()
     decoder.push(0xC3)
-    with pytest.raises(TokenIdError, match="token id 400 at position 1"):
-        decoder.push(400)
+    for bad in (400, 2**40):
+        with pytest.raises(TokenIdError, match=f"token id {bad} at position 1"):
+            decoder.push(bad)
+        with pytest.raises(TokenIdError, match=f"token id {bad} at position 2"):
+            decoder.feed([0xA9, bad])
     assert decoder.push(0xA9) == "é"
