@@ -18,7 +18,7 @@ def test_ids_in_every_form(tokenizer: Tokenizer, prose: str) -> None:
     ids = tokenizer.encode(prose + END)
     forms = [ids, tuple(ids), iter(ids), array.array("I", ids), [np.int64(token_id) for token_id in ids]]
     forms += [np.array(ids, dtype) for dtype in ("u2", "u4", "u8", "i2", "i4", "i8", ">u2", ">i8")]
-    forms += [np.array([ids, ids], np.uint16).T[:, 0], np.array(ids, np.uint16)[::-1][::-1], memoryview(np.array(ids))]
+    forms += [np.array([ids, ids], np.uint16).T[:, 0], np.array(ids, np.uint16)[::-1][::-1], array.array("Q", ids)]
     unaligned = np.frombuffer(b"\0" + np.array(ids, np.uint32).tobytes(), np.uint8)[1:].view(np.uint32)
     for form in [*forms, unaligned]:
         assert tokenizer.decode(form) == prose + END
