@@ -209,7 +209,7 @@ class Tokenizer:
         output: _Path,
         *,
         allowed_special: str | Collection[str] | None,
-        end_of_text: str | int | None,
+        end_of_text: str | SupportsIndex | None,
         dtype: str | None,
         errors: str,
         field: str,

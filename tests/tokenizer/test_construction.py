@@ -141,9 +141,9 @@ def test_saving_and_loading(tokenizer: Tokenizer, tmp_path: Path, name: str) -> 
     again = Tokenizer.load(tmp_path / name)
     assert again == tokenizer
     if name == "folder":
-        files = [tmp_path / "folder" / part for part in ("vocab.json", "merges.txt")]
-        assert sorted((tmp_path / "folder").iterdir()) == sorted(files)
-        assert Tokenizer.from_files(*files, tokenizer.special_tokens) == tokenizer
+        vocab, merges = (tmp_path / "folder" / part for part in ("vocab.json", "merges.txt"))
+        assert sorted((tmp_path / "folder").iterdir()) == [merges, vocab]
+        assert Tokenizer.from_files(vocab, merges, tokenizer.special_tokens) == tokenizer
 
 
 def test_ranks_need_their_pattern(tokenizer: Tokenizer, tmp_path: Path, prose: str) -> None:

@@ -18,7 +18,7 @@ def test_ids_in_every_form(tokenizer: Tokenizer, prose: str) -> None:
     ids = tokenizer.encode(prose + END)
     forms = [ids, tuple(ids), iter(ids), array.array("I", ids), [np.int64(token_id) for token_id in ids]]
     forms += [np.array(ids, dtype) for dtype in ("u2", "u4", "u8", "i2", "i4", "i8", ">u2", ">i8")]
-    forms += [np.array([ids, ids], np.uint16).T[:, 0], np.array(ids, np.uint16)[::-1][::-1], memoryview(np.array(ids))]
+    forms += [np.array([ids, ids], np.uint16).T[:, 0], np.array(ids, np.uint16)[::-1][::-1], array.array("Q", ids)]
     unaligned = np.frombuffer(b"\0" + np.array(ids, np.uint32).tobytes(), np.uint8)[1:].view(np.uint32)
     for form in [*forms, unaligned]:
         assert tokenizer.decode(form) == prose + END
@@ -56,7 +56,7 @@ def test_an_id_that_no_token_has(tokenizer: Tokenizer, bad: int) -> None:
     for ids in forms:
         for decode in (tokenizer.decode, tokenizer.decode_bytes, tokenizer.stream_decoder().feed):
             with pytest.raises(TokenIdError, match=message) as caught:
-                decode(ids)
+                decode(ids)  # type: ignore[arg-type]
             assert (caught.value.id, caught.value.position, caught.value.vocab_size) == (bad, 2, 400)
 
 
@@ -127,6 +127,9 @@ def test_a_stream_equals_decoding_at_once(tokenizer: Tokenizer, ids: list[int]) 
 def test_a_bad_id_leaves_the_stream_as_it_was(tokenizer: Tokenizer) -> None:
     decoder = tokenizer.stream_decoder()
     decoder.push(0xC3)
-    with pytest.raises(TokenIdError, match="token id 400 at position 1"):
-        decoder.push(400)
+    for bad in (400, 2**40):
+        with pytest.raises(TokenIdError, match=f"token id {bad} at position 1"):
+            decoder.push(bad)
+        with pytest.raises(TokenIdError, match=f"token id {bad} at position 2"):
+            decoder.feed([0xA9, bad])
     assert decoder.push(0xA9) == "é"

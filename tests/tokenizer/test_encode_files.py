@@ -3,12 +3,11 @@
 import gzip
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bloomery import EncodeReport, Tokenizer
@@ -86,8 +85,8 @@ def test_several_inputs_in_order(tokenizer: Tokenizer, rows_file: Path, text_fil
         parts += np.load(output).tolist()
     tokenizer.encode_files([text_file, rows_file], output)
     assert np.load(output).tolist() == parts
-    table = pyarrow.table({"body": ["it was", None, "the best"]})
-    pyarrow.parquet.write_table(table, rows_file.parent / "rows.parquet")
+    table = pa.table({"body": ["it was", None, "the best"]})
+    pq.write_table(table, rows_file.parent / "rows.parquet")
     report = tokenizer.encode_files(rows_file.parent / "*.parquet", output, column="body")
     assert report.documents == 2
     assert np.load(output).tolist() == tokenizer.encode("it was") + tokenizer.encode("the best")
@@ -129,7 +128,8 @@ def test_progress_is_reported(
     seen = []
     report = tokenizer.encode_files(text_file, output, progress=seen.append)
     assert (seen[-1].tokens, seen[-1].bytes_done) == (report.tokens, text_file.stat().st_size)
-    monkeypatch.setattr("sys.stderr", io.StringIO())
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
     tokenizer.encode_files(text_file, output)
     tokenizer.encode_files(text_file, output, progress=False)
-    assert sys.stderr.getvalue() == ""
+    assert stderr.getvalue() == ""

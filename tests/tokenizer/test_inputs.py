@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -66,7 +67,7 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     table = pa.table({"text": [text, None, "b"], "id": [1, 2, 3]})
-    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    pq.write_table(table, tmp_path / "a.parquet")
     once = {b"a": 1, b" b": 1, b"\n": 2, b"b": 1}
     for name in ("a.txt", "a.txt.gz", "a.txt.zst"):
         assert words(tmp_path / name) == once
@@ -124,7 +125,7 @@ def test_bad_json_lines(tmp_path: Path, line: str, message: str) -> None:
 
 def test_bad_parquet(tmp_path: Path) -> None:
     path = tmp_path / "bad.parquet"
-    pa.parquet.write_table(pa.table({"body": ["a"], "id": [1]}), path)
+    pq.write_table(pa.table({"body": ["a"], "id": [1]}), path)
     with pytest.raises(InputError, match=r"bad\.parquet: .*text.*body") as caught:
         words(path)
     assert caught.value.path == str(path)

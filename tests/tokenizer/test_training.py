@@ -83,7 +83,9 @@ def test_stopping_early_is_said(text_file: Path) -> None:
         with pytest.warns(TrainingStoppedEarly, match="stopped at 259 tokens of 1,000: no pair") as caught:
             tokenizer = train()
         assert tokenizer.vocab_size == 259
-        assert (caught[0].message.reached, caught[0].message.requested) == (259, 1000)
+        message = caught[0].message
+        assert isinstance(message, TrainingStoppedEarly)
+        assert (message.reached, message.requested) == (259, 1000)
         assert caught[0].filename == __file__
     with pytest.warns(TrainingStoppedEarly) as caught:
         bloomery.train_bpe(text_file, 10_000, [])

@@ -4,7 +4,7 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.parquet
+import pyarrow.parquet as pq
 import pytest
 
 from bloomery import Tokenizer, WordCounts
@@ -47,12 +47,12 @@ def test_merging(counts: WordCounts) -> None:
 
 def test_counts_made_under_other_rules_are_refused(counts: WordCounts) -> None:
     with pytest.raises(WordCountsMismatchError, match=r"word counts differ in pattern: .*gpt2.* and .*o200k") as caught:
-        counts + WordCounts(pattern="o200k", special_tokens=[END])
+        _ = counts + WordCounts(pattern="o200k", special_tokens=[END])
     assert (caught.value.what, isinstance(caught.value, ValueError)) == ("pattern", True)
     with pytest.raises(WordCountsMismatchError, match=r"differ in special tokens: .*endoftext"):
         counts.merge(WordCounts())
     with pytest.raises(TypeError):
-        counts + 1  # type: ignore[operator]
+        _ = counts + 1  # type: ignore[operator]
 
 
 def test_equality(counts: WordCounts) -> None:
@@ -69,7 +69,7 @@ def test_saving_loading_and_pickling(counts: WordCounts, tmp_path: Path) -> None
     counts.save(tmp_path / "counts.parquet")
     assert WordCounts.load(tmp_path / "counts.parquet") == counts
     assert pickle.loads(pickle.dumps(counts)) == counts
-    table = pyarrow.parquet.read_table(tmp_path / "counts.parquet")
+    table = pq.read_table(tmp_path / "counts.parquet")
     assert dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)) == dict(counts.items())
 
 
@@ -91,7 +91,7 @@ def test_pairs_that_occur_more_often_than_32_bits_hold() -> None:
 
 def test_counts_beyond_64_bits_are_refused() -> None:
     with pytest.raises(CountOverflowError, match="exceeds 64 bits"):
-        WordCounts({b"ab": 2**64 - 1}) + WordCounts({b"ab": 1})
+        _ = WordCounts({b"ab": 2**64 - 1}) + WordCounts({b"ab": 1})
     for bad in (-1, 2**64):
         with pytest.raises(ValueError, match=rf"the count of b'ab' must be in 0\.\.2\*\*64, not {bad}"):
             WordCounts({b"ab": bad})

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, SupportsIndex
 
 from bloomery import _core
 from bloomery.tokenizer import training
@@ -258,7 +258,7 @@ class Tokenizer(_core.Tokenizer):
         inputs: Inputs,
         output: str | os.PathLike[str],
         *,
-        end_of_text: str | int | None = None,
+        end_of_text: str | SupportsIndex | None = None,
         allowed_special: str | Collection[str] | None = None,
         errors: str = "strict",
         field: str = "text",

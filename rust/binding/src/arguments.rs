@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PySet, PyString};
 
+use crate::ids::Place;
 use crate::{errors, ids};
 
 /// `allowed_special`: "all", "none" or a collection of special tokens.
@@ -158,7 +159,7 @@ impl<'py> FromPyObject<'_, 'py> for VocabSize {
 /// `end_of_text`: one of the tokenizer's special tokens, or any of its ids.
 pub fn end_of_text(object: &Bound<'_, PyAny>, engine: &Tokenizer) -> PyResult<u32> {
     let Ok(token) = object.cast::<PyString>() else {
-        let id = ids::id(object, 0, engine.vocab_size())?;
+        let id = ids::id(object, 0, Place::alone(engine.vocab_size()))?;
         let unknown = Error::TokenId { id: id.into(), position: 0, vocab_size: engine.vocab_size() };
         return engine.token_bytes(id).map(|_| id).ok_or_else(|| errors::to_python(object.py(), unknown));
     };

@@ -7,6 +7,7 @@ use bloomery_core::{Allowed, StreamEncoder};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
+use crate::ids::Place;
 use crate::text::{OwnedText, several};
 use crate::{call, errors, ids};
 
@@ -111,16 +112,19 @@ impl StreamDecoder {
         StreamDecoder { engine, decoder, count: 0 }
     }
 
-    fn take(&mut self, py: Python<'_>, id: u32) -> PyResult<String> {
-        let text = self.decoder.push(id).map_err(|error| match error {
-            bloomery_core::Error::TokenId { id, vocab_size, .. } => {
-                bloomery_core::Error::TokenId { id, position: self.count, vocab_size }
-            }
-            other => other,
-        });
-        let text = text.map_err(|error| errors::to_python(py, error))?;
-        self.count += 1;
-        Ok(text)
+    fn place(&self) -> Place {
+        Place { vocab_size: self.engine.vocab_size(), before: self.count }
+    }
+
+    /// Refuses ids that no token has before any is taken.
+    fn take(&mut self, py: Python<'_>, ids: &[u32]) -> PyResult<String> {
+        if let Some(index) = ids.iter().position(|&id| self.engine.token_bytes(id).is_none()) {
+            let (id, position) = (ids[index].into(), self.count + index);
+            let unknown = bloomery_core::Error::TokenId { id, position, vocab_size: self.engine.vocab_size() };
+            return Err(errors::to_python(py, unknown));
+        }
+        self.count += ids.len();
+        call::short(py, || ids.iter().map(|&id| self.decoder.push(id)).collect())
     }
 }
 
@@ -134,17 +138,20 @@ impl StreamDecoder {
     /// Raises:
     ///     TokenIdError: No token has this id. The decoder stays as it was.
     fn push(&mut self, py: Python<'_>, token_id: &Bound<'_, PyAny>) -> PyResult<String> {
-        let id = ids::id(token_id, self.count, self.engine.vocab_size())?;
-        self.take(py, id)
+        let id = ids::id(token_id, 0, self.place())?;
+        self.take(py, &[id])
     }
 
     /// Take several ids and return the text that they complete.
     ///
     /// Args:
     ///     ids: As for ``Tokenizer.decode``.
+    ///
+    /// Raises:
+    ///     TokenIdError: One of them is no token's; its position is that in the whole stream. The decoder stays as it was.
     fn feed(&mut self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<String> {
-        let ids = ids::ids(ids, self.engine.vocab_size())?;
-        ids.into_iter().map(|id| self.take(py, id)).collect()
+        let ids = ids::ids(ids, self.place())?;
+        self.take(py, &ids)
     }
 
     /// Return what was held back, U+FFFD for an incomplete character, and start anew.

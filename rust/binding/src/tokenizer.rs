@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::arguments::{AllowedSpecial, Errors, Threads, input_options, sources};
 use crate::engine::Engine;
+use crate::ids::Place;
 use crate::stream::{EncodeIterator, StreamDecoder};
 use crate::text::{several, text, text_and_positions};
 use crate::{arguments, call, ids};
@@ -310,7 +311,7 @@ impl Tokenizer {
     ///     TokenIdError: An id is not in the vocabulary; it has the id and its position.
     #[pyo3(signature = (ids, errors=Errors::REPLACE), text_signature = "($self, ids, errors='replace')")]
     fn decode<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>, errors: Errors) -> PyResult<Bound<'py, PyString>> {
-        let ids = ids::ids(ids, self.engine.vocab_size())?;
+        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
         self.decoded(py, &ids, errors)
     }
 
@@ -319,7 +320,7 @@ impl Tokenizer {
     /// Args:
     ///     ids: As for `decode`.
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let ids = ids::ids(ids, self.engine.vocab_size())?;
+        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
         Ok(PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(&ids))?))
     }
 
@@ -349,7 +350,7 @@ impl Tokenizer {
                 rows.map(|(row, ids)| in_row(py, row, self.decode(py, &ids?, errors))).collect::<PyResult<Vec<_>>>()?
             }
             Some(offsets) => {
-                let ids = ids::ids(ids, self.engine.vocab_size())?;
+                let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
                 let offsets = ids::row_offsets(offsets, ids.len())?;
                 let rows = offsets.windows(2).map(|ends| self.decoded(py, &ids[ends[0]..ends[1]], errors)).enumerate();
                 rows.map(|(row, text)| in_row(py, row, text)).collect::<PyResult<Vec<_>>>()?
@@ -383,7 +384,7 @@ impl Tokenizer {
     ///     TokenIdError: No token has this id.
     fn id_to_token<'py>(&self, py: Python<'py>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let vocab_size = self.engine.vocab_size();
-        let id = ids::id(token_id, 0, vocab_size)?;
+        let id = ids::id(token_id, 0, Place::alone(vocab_size))?;
         let token = self.engine.token_bytes(id).ok_or(Error::TokenId { id: id.into(), position: 0, vocab_size });
         token.map(|token| PyBytes::new(py, token)).map_err(|error| crate::errors::to_python(py, error))
     }
