@@ -1,1 +1,38 @@
-//! stub
+//! The Python module `bloomery._core`: pyo3 and numpy glue over `bloomery-core`, no algorithm.
+//!
+//! The Python package adds what is not hot on top of it; see `python/bloomery/tokenizer`.
+
+mod arguments;
+mod call;
+mod engine;
+mod errors;
+mod ids;
+mod stream;
+mod text;
+mod tokenizer;
+mod vocab;
+mod word_counts;
+
+use pyo3::prelude::*;
+
+/// The Rust core of bloomery; use the names that the package `bloomery` exports.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::call::Progress;
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::stream::{EncodeIterator, StreamDecoder};
+    #[pymodule_export]
+    use crate::tokenizer::Tokenizer;
+    #[pymodule_export]
+    use crate::word_counts::WordCounts;
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,10 +1,10 @@
 //! Files that appear under their final name only when they are whole.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::error::{Error, Result};
 
@@ -18,7 +18,9 @@ pub struct AtomicFile {
     path: PathBuf,
     /// `path` with symbolic links followed, so that the file behind a link is replaced and not the link.
     target: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    // Not a `NamedTempFile`, which puts the temporary name in the place of the system's error codes.
+    file: BufWriter<File>,
+    temporary: TempPath,
 }
 
 impl AtomicFile {
@@ -54,11 +56,12 @@ impl AtomicFile {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".bloomery-").suffix(".tmp");
         new_file_permissions(&mut builder);
-        let file = builder.tempfile_in(folder).map_err(Error::io(&path))?;
+        let file = builder.tempfile_in(folder).map_err(|error| Error::io(&path)(error.kind().into()))?;
+        let (file, temporary) = file.into_parts();
         if let Some(permissions) = replaced {
-            file.as_file().set_permissions(permissions).map_err(Error::io(&path))?;
+            file.set_permissions(permissions).map_err(Error::io(&path))?;
         }
-        Ok(AtomicFile { path, target, file: BufWriter::new(file) })
+        Ok(AtomicFile { path, target, file: BufWriter::new(file), temporary })
     }
 
     /// The final name, as given.
@@ -72,10 +75,10 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`] when the last bytes cannot be written (a full disk) or the rename is refused; the old file stays.
     pub fn commit(self) -> Result<()> {
-        let AtomicFile { path, target, file } = self;
+        let AtomicFile { path, target, file, temporary } = self;
         let file = file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io(&path))?;
-        file.persist(target).map_err(|error| Error::io(path)(error.error))?;
+        file.sync_all().map_err(Error::io(&path))?;
+        temporary.persist(target).map_err(|error| Error::io(path)(error.error))?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod encode;
 pub mod error;
 pub mod format;
+mod hash;
 pub mod input;
 mod merges;
 mod normalize;

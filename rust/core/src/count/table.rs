@@ -1,9 +1,9 @@
-//! The counting table: words to 64-bit counts, open addressing, words up to 16 bytes inside their slot.
+//! The counting table: words to 64-bit counts, open addressing. Words up to 16 bytes stand in the slot itself and compare as
+//! one 128-bit number; longer ones in the arena.
 
 use crate::error::{Error, Result};
+use crate::hash::{INLINE, hash_long, hash_short, load};
 
-/// Words up to this many bytes stand in the slot itself and compare as one 128-bit number; longer ones in the arena.
-const INLINE: usize = 16;
 const INITIAL_SLOTS: usize = 1 << 10;
 
 /// Counts of words (byte strings).
@@ -166,43 +166,4 @@ impl CountTable {
             self.slots[index] = slot;
         }
     }
-}
-
-/// The first `len` (at most 16) bytes at `start` as a little-endian number, zeros behind them.
-#[inline(always)]
-pub(crate) fn load(text: &[u8], start: usize, len: usize) -> u128 {
-    if let Some(chunk) = text.get(start..).and_then(|rest| rest.first_chunk::<INLINE>()) {
-        // Shifting by 128 (len 0) is undefined in hardware; no word is empty but an empty count may be asked for.
-        let keep = if len == 0 { 0 } else { u128::MAX >> (8 * (INLINE - len)) };
-        return u128::from_le_bytes(*chunk) & keep;
-    }
-    let mut padded = [0; INLINE];
-    padded[..len].copy_from_slice(&text[start..start + len]);
-    u128::from_le_bytes(padded)
-}
-
-/// Multiply and fold: both halves of the product carry the input's entropy, the XOR keeps it in the low bits that index.
-#[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
-const K0: u64 = 0x9e37_79b9_7f4a_7c15;
-const K1: u64 = 0xc2b2_ae3d_27d4_eb4f;
-
-/// Hash of a word of up to 16 bytes.
-#[inline(always)]
-pub(crate) fn hash_short(key: u128, len: usize) -> u64 {
-    fold(key as u64 ^ K0, (key >> 64) as u64 ^ K1 ^ len as u64)
-}
-
-/// Hash of a word of any length.
-pub(crate) fn hash_long(word: &[u8]) -> u64 {
-    let mut hash = word.len() as u64;
-    for chunk in word.chunks(INLINE) {
-        let key = load(chunk, 0, chunk.len());
-        hash = fold(key as u64 ^ K0 ^ hash, (key >> 64) as u64 ^ K1).wrapping_add(hash.rotate_left(23));
-    }
-    hash
 }

@@ -2,10 +2,9 @@
 
 use hashbrown::HashTable;
 
-use crate::count::table::{hash_long, hash_short, load};
+use crate::hash::{INLINE, hash_long, hash_short, load};
 
-/// Words up to this many bytes and `INLINE_IDS` ids are kept in slots of 32 bytes, two slots a cache line.
-const INLINE: usize = 16;
+/// Words up to `INLINE` bytes and this many ids are kept in slots of 32 bytes, two slots a cache line.
 const INLINE_IDS: usize = 3;
 /// Longer words, up to this many bytes, are kept in a table of their own; beyond it they hardly repeat.
 const LONGEST: usize = 128;

@@ -11,7 +11,7 @@ use crate::vocab::Vocab;
 /// data structure.
 const SHORT: usize = 64;
 /// Longer words are joined in windows of about this many bytes, whose working set stays in the first-level cache.
-const WINDOW: usize = 1 << 11;
+const WINDOW: usize = SHORT;
 
 /// The rules by which the tokens of a word are joined.
 #[derive(Debug)]
@@ -216,7 +216,7 @@ impl Bpe {
         for window in word.chunks(WINDOW) {
             let mut right = std::mem::take(&mut scratch.window);
             right.clear();
-            self.join_long(window, scratch, &mut right);
+            self.join_short(window, NEVER, &mut right);
             self.append(vocab, first, &right, scratch, ids);
             scratch.window = right;
         }
@@ -322,7 +322,7 @@ mod tests {
             let mut definition = train(&counts, 400, TieBreak::Lexicographic, &Control::default()).unwrap();
             if let (Some(seed), Merges::Listed(merges)) = (shuffle, &mut definition.merges) {
                 // Ranks that are not monotone, as no training gives them.
-                merges.sort_by_key(|pair| crate::count::table::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
+                merges.sort_by_key(|pair| crate::hash::hash_long(&[pair.0.as_slice(), &pair.1, &seed.to_le_bytes()].concat()));
             }
             if by_rank {
                 definition.merges = Merges::ByRank;

@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::atomic::{self, AtomicFile};
-use crate::definition::Definition;
+use crate::definition::{AddedToken, Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
 use crate::pretokenize::Pattern;
 
@@ -88,6 +88,33 @@ fn load_hf(
         )));
     }
     added::append_special(&mut definition, &special_tokens.unwrap_or_default())?;
+    Ok(definition)
+}
+
+/// Puts a tokenizer together from a vocabulary and its merges. Special tokens that the vocabulary has keep their ids, the
+/// others follow the highest one. Of two entries with the bytes of a special token, such as training makes for one that
+/// is a single byte, the later is the special token.
+///
+/// # Errors
+/// [`Error::SpecialToken`] for an empty special token or one given twice.
+pub fn from_vocab(
+    mut vocab: Vec<(Vec<u8>, u32)>,
+    merges: Vec<(Vec<u8>, Vec<u8>)>,
+    special_tokens: &[String],
+    pattern: Pattern,
+) -> Result<Definition> {
+    vocab.sort_unstable_by_key(|(_, id)| *id);
+    let mut added_tokens = Vec::new();
+    for token in special_tokens {
+        let mut ids = vocab.iter().enumerate().filter(|(_, (bytes, _))| bytes == token.as_bytes());
+        if let (Some(_), Some((index, &(_, id))), None) = (ids.next(), ids.next(), ids.next()) {
+            added_tokens.push(AddedToken::special(token, id));
+            vocab.remove(index);
+        }
+    }
+    let (merges, normalizer) = (Merges::Listed(merges), Normalizer::None);
+    let mut definition = Definition { vocab, merges, added_tokens, pattern, normalizer, whole_words: false };
+    vocabulary::append_special(&mut definition, special_tokens)?;
     Ok(definition)
 }
 

@@ -1,0 +1,46 @@
+"""How facts are printed: as JSON for machines, as aligned lines for people."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def print_json(facts: Mapping[str, object]) -> None:
+    """Prints one JSON object on one line."""
+    print(json.dumps(facts))
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Prints names and values in two columns."""
+    print_table([(f"{name}:", str(value)) for name, value in facts])
+
+
+def print_table(rows: Sequence[Sequence[str]], *, numbers_from: int | None = None) -> None:
+    """Prints rows with aligned columns; those from `numbers_from` on are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if numbers_from is not None and index >= numbers_from else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())
+
+
+def human_bytes(size: float) -> str:
+    """A size in decimal units: `34.1 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration: `35 ms`, `4.2 s`, `3.5 min`, `2.1 h`, `1.9 days`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for limit, unit, name in ((_MINUTE, 1, "s"), (_HOUR, _MINUTE, "min"), (_DAY, _HOUR, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / _DAY:,.1f} days"

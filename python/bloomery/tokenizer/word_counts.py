@@ -1,0 +1,177 @@
+"""`WordCounts`: how often each pre-token occurs; what training learns from, as a value of its own."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+from bloomery import _core
+from bloomery.tokenizer.inputs import Inputs, expand, user_path
+from bloomery.tokenizer.progress import ProgressCallback, reporting
+
+
+class WordCounts:
+    """Counts of pre-tokens, with the pattern and the special tokens that they were made under.
+
+    Shards can be counted apart, on other days and machines, and merged: training from the sum gives the merges of the
+    whole. A value is immutable; it compares by content, pickles, and is saved as a Parquet file with the columns
+    ``word`` and ``count``.
+    """
+
+    __slots__ = ("core",)
+
+    core: _core.WordCounts
+    """The value as the Rust core has it."""
+
+    def __init__(
+        self,
+        counts: Mapping[bytes, int] | Mapping[str, int] | None = None,
+        *,
+        pattern: str = "gpt2",
+        special_tokens: Sequence[str] = (),
+    ) -> None:
+        """Takes counts made elsewhere.
+
+        Args:
+            counts: How often each pre-token occurs; counts of up to 64 bits. They are not split any further.
+            pattern: The pattern that they were made with: gpt2, cl100k, o200k, qwen or a regex.
+            special_tokens: The special tokens that text was split at.
+        """
+        self.core = _core.WordCounts(dict(counts or {}), pattern, special_tokens)
+
+    @classmethod
+    def from_files(
+        cls,
+        inputs: Inputs,
+        *,
+        pattern: str = "gpt2",
+        special_tokens: Sequence[str] = (),
+        errors: str = "strict",
+        field: str = "text",
+        column: str = "text",
+        num_threads: int | None = None,
+        progress: bool | ProgressCallback | None = None,
+    ) -> Self:
+        """Counts files.
+
+        Args:
+            inputs: A path, several, glob patterns, or ``-`` for standard input. ``.jsonl`` and ``.parquet`` are read by
+                field and column, anything else as text; text and JSON lines also as ``.gz`` and ``.zst``.
+            pattern: The pre-tokenization: gpt2, cl100k, o200k, qwen or a regex.
+            special_tokens: Text is split at these first; they are not counted.
+            errors: What becomes of bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD, "ignore" drops
+                them.
+            field: The field of JSON lines that holds the text.
+            column: The column of Parquet files that holds the text.
+            num_threads: Threads to use; None for every core. The result does not depend on it.
+            progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
+
+        Raises:
+            OSError: A file cannot be read.
+            InvalidUtf8Error: A text is not UTF-8.
+            InputError: A file is broken, or lacks the field or column.
+        """
+        files = expand(inputs)
+        with reporting(progress) as callback:
+            counts = _core.WordCounts.from_files(
+                files,
+                pattern=pattern,
+                special_tokens=special_tokens,
+                errors=errors,
+                field=field,
+                column=column,
+                num_threads=num_threads,
+                progress=callback,
+            )
+        return cls._of(counts)
+
+    @classmethod
+    def from_iterable(
+        cls,
+        texts: Iterable[str],
+        *,
+        pattern: str = "gpt2",
+        special_tokens: Sequence[str] = (),
+        errors: str = "strict",
+        num_threads: int | None = None,
+    ) -> Self:
+        """Counts strings, each a document of its own. A few megabytes of them are held at a time.
+
+        Args:
+            texts: The strings.
+            pattern: As for `from_files`.
+            special_tokens: As for `from_files`.
+            errors: What becomes of lone surrogates: "strict" raises, "replace" puts U+FFFD, "ignore" drops them.
+            num_threads: As for `from_files`.
+        """
+        counts = _core.WordCounts.from_iterable(
+            texts, pattern=pattern, special_tokens=special_tokens, errors=errors, num_threads=num_threads
+        )
+        return cls._of(counts)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a file that `save` wrote."""
+        return cls._of(_core.WordCounts.load(user_path(path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a Parquet file, whole or not at all."""
+        self.core.save(user_path(path))
+
+    def merge(self, other: "WordCounts") -> Self:
+        """Returns the sum with other counts; ``a + b`` is the same.
+
+        Raises:
+            WordCountsMismatchError: They were made with another pattern or other special tokens.
+        """
+        return self._of(self.core.merge(other.core))
+
+    def items(self) -> list[tuple[bytes, int]]:
+        """Lists the words with their counts, sorted by word."""
+        return self.core.items()
+
+    @property
+    def pattern(self) -> str:
+        """The pattern's name, or its regex."""
+        return self.core.pattern
+
+    @property
+    def special_tokens(self) -> list[str]:
+        """The special tokens that text was split at."""
+        return self.core.special_tokens
+
+    @property
+    def total(self) -> int:
+        """Occurrences of all words together."""
+        return self.core.total
+
+    @classmethod
+    def _of(cls, counts: _core.WordCounts) -> Self:
+        made = cls.__new__(cls)
+        made.core = counts
+        return made
+
+    def __add__(self, other: object) -> Self:
+        if not isinstance(other, WordCounts):
+            return NotImplemented
+        return self.merge(other)
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    def __eq__(self, other: object) -> bool:
+        return self.core == other.core if isinstance(other, WordCounts) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.pattern, tuple(self.special_tokens), len(self), self.total))
+
+    def __getstate__(self) -> tuple[dict[bytes, int], str, list[str]]:
+        return dict(self.items()), self.pattern, self.special_tokens
+
+    def __setstate__(self, state: tuple[dict[bytes, int], str, list[str]]) -> None:
+        self.core = _core.WordCounts(*state)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({len(self):,} words, {self.total:,} occurrences, pattern={self.pattern!r}, "
+            f"special_tokens={self.special_tokens!r})"
+        )

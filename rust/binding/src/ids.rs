@@ -1,0 +1,130 @@
+//! Token ids from Python: lists, any iterable of integers, and numpy arrays of any integer type.
+//!
+//! Ids are always copied: an array that another thread writes to while the GIL is released must not be read here.
+
+use numpy::{Element, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyList, PyString};
+use pyo3::{IntoPyObjectExt, intern};
+
+use crate::errors;
+
+/// Where ids stand, for the message about one that does not even fit 32 bits.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Highest id + 1 of the tokenizer.
+    pub vocab_size: usize,
+    /// Number of ids that came before these, in a stream.
+    pub before: usize,
+}
+
+impl Place {
+    /// Ids that stand by themselves.
+    pub fn alone(vocab_size: usize) -> Self {
+        Place { vocab_size, before: 0 }
+    }
+}
+
+/// The ids in `object`.
+pub fn ids(object: &Bound<'_, PyAny>, place: Place) -> PyResult<Vec<u32>> {
+    if let Ok(list) = object.cast::<PyList>() {
+        return list.iter().enumerate().map(|(position, item)| id(&item, position, place)).collect();
+    }
+    if let Ok(array) = object.cast::<PyUntypedArray>() {
+        return from_array(array, place);
+    }
+    if object.hasattr(intern!(object.py(), "__array__"))? {
+        let array = object.py().import("numpy")?.call_method1("asarray", (object,))?;
+        return from_array(array.cast::<PyUntypedArray>()?, place);
+    }
+    if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyString>() {
+        let message = format!("ids must be a sequence of integers, not one {}", object.get_type().name()?);
+        return Err(PyTypeError::new_err(message));
+    }
+    object.try_iter()?.enumerate().map(|(position, item)| id(&item?, position, place)).collect()
+}
+
+/// One id.
+pub fn id(item: &Bound<'_, PyAny>, position: usize, place: Place) -> PyResult<u32> {
+    item.extract::<u32>().map_err(|error| {
+        let py = item.py();
+        if error.is_instance_of::<PyOverflowError>(py) {
+            out_of_range(item, position, place)
+        } else if error.is_instance_of::<PyTypeError>(py) {
+            let name = item.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+            PyTypeError::new_err(format!("token ids must be integers; at position {position} there is {name}"))
+        } else {
+            error
+        }
+    })
+}
+
+fn from_array(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u32>> {
+    if array.ndim() != 1 {
+        let message = format!(
+            "ids must have one dimension, not shape {:?}; for several rows use decode_batch, or flatten them with ravel()",
+            array.shape()
+        );
+        return Err(PyValueError::new_err(message));
+    }
+    if array.is_empty() {
+        return Ok(Vec::new());
+    }
+    let plain = copied::<u32>(array, place).or_else(|| copied::<u16>(array, place));
+    plain.or_else(|| copied::<i64>(array, place)).unwrap_or_else(|| widened(array, place))
+}
+
+/// Arrays of the other integer types, strided ones and those of foreign byte order, by way of a copy that numpy makes.
+fn widened(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u32>> {
+    let dtype = array.dtype();
+    let wide = match dtype.kind() {
+        b'u' => "uint64",
+        b'i' => "int64",
+        _ => return Err(PyTypeError::new_err(format!("token ids must be integers; the array's dtype is {dtype}"))),
+    };
+    let copy = array.call_method1(intern!(array.py(), "astype"), (wide,))?;
+    let copy = copy.call_method1(intern!(array.py(), "copy"), ("C",))?;
+    let copy = copy.cast::<PyUntypedArray>()?;
+    let ids = copied::<u64>(copy, place).or_else(|| copied::<i64>(copy, place));
+    ids.unwrap_or_else(|| Err(PyTypeError::new_err(format!("token ids cannot be read from an array of {dtype}"))))
+}
+
+/// The ids of an array of `T` whose memory is contiguous, aligned and in native byte order; None for any other array.
+fn copied<T: Element + Copy + Into<i128>>(
+    array: &Bound<'_, PyUntypedArray>,
+    place: Place,
+) -> Option<PyResult<Vec<u32>>> {
+    let array = array.cast::<PyArray1<T>>().ok()?.try_readonly().ok()?;
+    let values = array.as_slice().ok()?;
+    let ids = values.iter().enumerate().map(|(position, &value)| {
+        let value: i128 = value.into();
+        u32::try_from(value).map_err(|_| match value.into_bound_py_any(array.py()) {
+            Ok(value) => out_of_range(&value, position, place),
+            Err(error) => error,
+        })
+    });
+    Some(ids.collect())
+}
+
+/// Row offsets into `length` ids: integers that never fall and end within them.
+pub fn row_offsets(object: &Bound<'_, PyAny>, length: usize) -> PyResult<Vec<usize>> {
+    let offsets = object.try_iter()?.map(|offset| offset?.extract()).collect::<PyResult<Vec<usize>>>()?;
+    if !offsets.is_sorted() || offsets.last().is_some_and(|&end| end > length) {
+        let message = format!("offsets must rise from 0 to the number of ids, {length}");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(offsets)
+}
+
+/// As the core's error for an id that no token has; an id that does not fit 32 bits never reaches the core.
+fn out_of_range(id: &Bound<'_, PyAny>, position: usize, place: Place) -> PyErr {
+    let (py, position, vocab_size) = (id.py(), place.before + position, place.vocab_size);
+    let message = format!("token id {id} at position {position} is not in the vocabulary (vocab_size {vocab_size})");
+    let attributes = [
+        ("id", Ok(id.clone())),
+        ("position", position.into_bound_py_any(py)),
+        ("vocab_size", vocab_size.into_bound_py_any(py)),
+    ];
+    errors::exception(py, "TokenIdError", message, attributes)
+}

@@ -1,0 +1,409 @@
+//! `Tokenizer`: the hot methods, which the Python class of that name inherits.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bloomery_core::{Allowed, Control, EncodeFilesOptions, Error, Result};
+use numpy::PyArray1;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+
+use crate::arguments::{AllowedSpecial, Errors, Threads, input_options, sources};
+use crate::engine::Engine;
+use crate::ids::Place;
+use crate::stream::{EncodeIterator, StreamDecoder};
+use crate::text::{several, text, text_and_positions};
+use crate::{arguments, call, ids};
+
+/// Below this many bytes or ids the work is shorter than giving the GIL away and taking it back.
+const RELEASE_GIL: usize = 4 << 10;
+/// From this many bytes on a call uses several threads, and Ctrl-C is looked for.
+const WATCH: usize = 1 << 20;
+
+/// Ids, and the characters that each one spans.
+type IdsAndSpans = (Vec<u32>, Vec<(usize, usize)>);
+/// A pair of arrays: ids of all rows, and the row offsets.
+type Rows<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
+
+/// The part of a tokenizer that encodes and decodes.
+#[pyclass(subclass, frozen, module = "bloomery._core")]
+pub struct Tokenizer {
+    engine: Arc<bloomery_core::Tokenizer>,
+}
+
+impl Tokenizer {
+    fn ids(&self, py: Python<'_>, text: &str, allowed: &Allowed, threads: Threads) -> PyResult<Vec<u32>> {
+        let engine = &*self.engine;
+        match text.len() {
+            0..RELEASE_GIL => call::short(py, || engine.encode(text, allowed)),
+            RELEASE_GIL..WATCH => call::detached(py, || engine.encode(text, allowed)),
+            _ => call::watched(py, None, |control| engine.encode_parallel(text, allowed, threads.0, control)),
+        }
+    }
+
+    fn run<T: Send>(&self, py: Python<'_>, size: usize, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+        if size < RELEASE_GIL { call::short(py, work) } else { call::detached(py, work) }
+    }
+}
+
+#[pymethods]
+impl Tokenizer {
+    #[new]
+    #[pyo3(signature = (engine, /))]
+    fn new(engine: PyRef<'_, Engine>) -> Self {
+        Tokenizer { engine: engine.0.clone() }
+    }
+
+    #[getter]
+    fn _engine(&self) -> Engine {
+        Engine(self.engine.clone())
+    }
+
+    /// Highest id + 1.
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.engine.vocab_size()
+    }
+
+    /// Encode text to a list of token ids.
+    ///
+    /// Args:
+    ///     text: The text.
+    ///     allowed_special: Which special tokens are recognised: "all", "none" or a collection of them. Text that spells
+    ///         another one is encoded as ordinary text.
+    ///     errors: What becomes of a lone surrogate: "strict" raises, "replace" puts U+FFFD, "ignore" drops it.
+    ///     num_threads: Threads for texts of over a megabyte; None for every core.
+    ///
+    /// Raises:
+    ///     SpecialTokenError: ``allowed_special`` names a token that is not one of the tokenizer's.
+    ///     LoneSurrogateError: The text has a lone surrogate, and ``errors`` is "strict".
+    ///     PatternLimitError: The pattern is a regex of one's own and its engine gave up.
+    #[pyo3(
+        signature = (text, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT, num_threads=Threads::ALL),
+        text_signature = "($self, text, allowed_special='all', *, errors='strict', num_threads=None)"
+    )]
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+        num_threads: Threads,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let text = self::text(text, errors.0, None)?;
+        PyList::new(py, self.ids(py, &text, &allowed_special.0, num_threads)?)
+    }
+
+    /// Encode text without recognising any special token.
+    ///
+    /// Args:
+    ///     text: The text.
+    ///     errors: As for `encode`.
+    ///     num_threads: As for `encode`.
+    #[pyo3(
+        signature = (text, *, errors=Errors::STRICT, num_threads=Threads::ALL),
+        text_signature = "($self, text, *, errors='strict', num_threads=None)"
+    )]
+    fn encode_ordinary<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+        errors: Errors,
+        num_threads: Threads,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let text = self::text(text, errors.0, None)?;
+        PyList::new(py, self.ids(py, &text, &Allowed::None, num_threads)?)
+    }
+
+    /// Encode text to an array: as `encode`, but a numpy uint32 array of shape (tokens,), which is faster to make.
+    ///
+    /// Args:
+    ///     text: The text.
+    ///     allowed_special: As for `encode`.
+    ///     errors: As for `encode`.
+    ///     num_threads: As for `encode`.
+    #[pyo3(
+        signature = (text, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT, num_threads=Threads::ALL),
+        text_signature = "($self, text, allowed_special='all', *, errors='strict', num_threads=None)"
+    )]
+    fn encode_array<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+        num_threads: Threads,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let text = self::text(text, errors.0, None)?;
+        Ok(PyArray1::from_vec(py, self.ids(py, &text, &allowed_special.0, num_threads)?))
+    }
+
+    /// Count the tokens of a text: ``len(encode(text))`` without making the list.
+    ///
+    /// Args:
+    ///     text: The text.
+    ///     allowed_special: As for `encode`.
+    ///     errors: As for `encode`.
+    ///     num_threads: As for `encode`.
+    #[pyo3(
+        signature = (text, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT, num_threads=Threads::ALL),
+        text_signature = "($self, text, allowed_special='all', *, errors='strict', num_threads=None)"
+    )]
+    fn count(
+        &self,
+        py: Python<'_>,
+        text: &Bound<'_, PyAny>,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+        num_threads: Threads,
+    ) -> PyResult<usize> {
+        let text = self::text(text, errors.0, None)?;
+        let allowed = &allowed_special.0;
+        if text.len() < WATCH {
+            return self.run(py, text.len(), || self.engine.count(&text, allowed));
+        }
+        Ok(self.ids(py, &text, allowed, num_threads)?.len())
+    }
+
+    /// Encode text and say where each token lies in it.
+    ///
+    /// Args:
+    ///     text: The text.
+    ///     allowed_special: As for `encode`.
+    ///     errors: As for `encode`.
+    ///
+    /// Returns:
+    ///     The ids, and for each one the ``(start, end)`` of its characters in ``text``; a token that holds a part of a
+    ///     character spans the whole character.
+    #[pyo3(
+        signature = (text, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT),
+        text_signature = "($self, text, allowed_special='all', *, errors='strict')"
+    )]
+    fn encode_with_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+    ) -> PyResult<IdsAndSpans> {
+        let (text, positions) = text_and_positions(text, errors.0)?;
+        let (ids, spans) = self.run(py, text.len(), || self.engine.encode_with_offsets(&text, &allowed_special.0))?;
+        let given = |span: Range<usize>| match &positions {
+            None => (span.start, span.end),
+            Some(positions) => {
+                let end = span.end.checked_sub(1).map_or(0, |last| positions[last] + 1);
+                (positions.get(span.start).map_or(end, |&start| start.min(end)), end)
+            }
+        };
+        let spans = spans.into_iter().map(given).collect();
+        Ok((ids, spans))
+    }
+
+    /// Encode many texts at once, on several threads.
+    ///
+    /// Args:
+    ///     texts: An iterable of str.
+    ///     as_lists: Return a list of lists of ids instead of arrays.
+    ///     allowed_special: As for `encode`.
+    ///     errors: As for `encode`.
+    ///     num_threads: Threads to use; None for every core.
+    ///
+    /// Returns:
+    ///     The ids of all texts in a uint32 array of shape (tokens,), and the row offsets in an int64 array of shape
+    ///     (texts + 1,): the ids of text i are ``ids[offsets[i]:offsets[i + 1]]``.
+    #[pyo3(
+        signature = (
+            texts, *, as_lists=false, allowed_special=AllowedSpecial::ALL, errors=Errors::STRICT, num_threads=Threads::ALL
+        ),
+        text_signature =
+            "($self, texts, *, as_lists=False, allowed_special='all', errors='strict', num_threads=None)"
+    )]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        as_lists: bool,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+        num_threads: Threads,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let objects = several(texts)?.collect::<PyResult<Vec<_>>>()?;
+        let texts = objects.iter().enumerate().map(|(index, object)| text(object, errors.0, Some(index)));
+        let texts = texts.collect::<PyResult<Vec<_>>>()?;
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        let encode = |control: &Control| self.engine.encode_batch(&texts, &allowed_special.0, num_threads.0, control);
+        let (ids, offsets) = call::watched(py, None, encode)?;
+        if as_lists {
+            let rows = offsets.windows(2).map(|ends| PyList::new(py, &ids[ends[0] as usize..ends[1] as usize]));
+            return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
+        }
+        let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
+        let rows: Rows<'py> = (PyArray1::from_vec(py, ids), PyArray1::from_vec(py, offsets));
+        rows.into_bound_py_any(py)
+    }
+
+    /// Encode an iterable of strings lazily.
+    ///
+    /// The ids equal those of ``encode("".join(strings))``: a pre-token or a special token may span two strings. With a
+    /// named pattern and no normalizer little more than the longest pre-token is held in memory; another regex or a
+    /// normalizer needs the text up to the next special token, or to the end.
+    ///
+    /// Args:
+    ///     strings: An iterable of str, for example an open text file. It is read only as ids are asked for.
+    ///     allowed_special: As for `encode`.
+    ///     errors: As for `encode`.
+    #[pyo3(
+        signature = (strings, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT),
+        text_signature = "($self, strings, allowed_special='all', *, errors='strict')"
+    )]
+    fn encode_iterable(
+        &self,
+        py: Python<'_>,
+        strings: &Bound<'_, PyAny>,
+        allowed_special: AllowedSpecial,
+        errors: Errors,
+    ) -> PyResult<EncodeIterator> {
+        EncodeIterator::new(py, self.engine.clone(), strings, allowed_special.0, errors.0)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of the Python method that wraps it")]
+    #[pyo3(signature = (
+        inputs, output, *, allowed_special, end_of_text, dtype, errors, field, column, num_threads, progress
+    ))]
+    fn _encode_files(
+        &self,
+        py: Python<'_>,
+        inputs: Vec<PathBuf>,
+        output: PathBuf,
+        allowed_special: Option<AllowedSpecial>,
+        end_of_text: Option<Bound<'_, PyAny>>,
+        dtype: Option<&str>,
+        errors: Errors,
+        field: String,
+        column: String,
+        num_threads: Threads,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<(u64, u64, u64, &'static str)> {
+        let inputs = sources(inputs);
+        let options = EncodeFilesOptions {
+            input: input_options(errors, field, column),
+            allowed: allowed_special.map(|allowed| allowed.0),
+            end_of_text: end_of_text.map(|token| arguments::end_of_text(&token, &self.engine)).transpose()?,
+            threads: num_threads.0,
+            dtype: dtype.map(arguments::dtype).transpose()?,
+        };
+        let report = call::watched(py, progress.as_ref(), |control| {
+            self.engine.encode_files(&inputs, &output, &options, control)
+        })?;
+        Ok((report.tokens, report.documents, report.bytes, arguments::dtype_name(report.dtype)))
+    }
+
+    /// Decode token ids to text.
+    ///
+    /// Args:
+    ///     ids: A list, any iterable of integers, or a one-dimensional numpy array of any integer type.
+    ///     errors: What becomes of bytes that are not UTF-8, for example of a character cut in two: as for
+    ///         ``bytes.decode``.
+    ///
+    /// Raises:
+    ///     TokenIdError: An id is not in the vocabulary; it has the id and its position.
+    #[pyo3(signature = (ids, errors=Errors::REPLACE), text_signature = "($self, ids, errors='replace')")]
+    fn decode<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>, errors: Errors) -> PyResult<Bound<'py, PyString>> {
+        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
+        self.decoded(py, &ids, errors)
+    }
+
+    /// Decode token ids to bytes.
+    ///
+    /// Args:
+    ///     ids: As for `decode`.
+    fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
+        Ok(PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(&ids))?))
+    }
+
+    /// Decode many rows of ids.
+    ///
+    /// Args:
+    ///     ids: An iterable of rows, each as for `decode`; or with ``offsets`` the ids of all rows in one sequence.
+    ///     offsets: Row offsets of shape (rows + 1,), as `encode_batch` returns them.
+    ///     errors: As for `decode`.
+    ///
+    /// Returns:
+    ///     A list of str, one a row.
+    #[pyo3(
+        signature = (ids, offsets=None, *, errors=Errors::REPLACE),
+        text_signature = "($self, ids, offsets=None, *, errors='replace')"
+    )]
+    fn decode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+        offsets: Option<&Bound<'py, PyAny>>,
+        errors: Errors,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let rows = match offsets {
+            None => {
+                let rows = ids.try_iter()?.enumerate();
+                rows.map(|(row, ids)| in_row(py, row, self.decode(py, &ids?, errors))).collect::<PyResult<Vec<_>>>()?
+            }
+            Some(offsets) => {
+                let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
+                let offsets = ids::row_offsets(offsets, ids.len())?;
+                let rows = offsets.windows(2).map(|ends| self.decoded(py, &ids[ends[0]..ends[1]], errors)).enumerate();
+                rows.map(|(row, text)| in_row(py, row, text)).collect::<PyResult<Vec<_>>>()?
+            }
+        };
+        PyList::new(py, rows)
+    }
+
+    /// Return a decoder that takes ids one at a time and holds back an incomplete character.
+    fn stream_decoder(&self) -> StreamDecoder {
+        StreamDecoder::new(self.engine.clone())
+    }
+
+    /// Return the id of a token, or None.
+    ///
+    /// Args:
+    ///     token: The token's bytes, or its text.
+    fn token_to_id(&self, token: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
+        if let Ok(bytes) = token.cast::<PyBytes>() {
+            return Ok(self.engine.token_id(bytes.as_bytes()));
+        }
+        Ok(self.engine.token_id(text(token, Errors::STRICT.0, None)?.as_bytes()))
+    }
+
+    /// Return the bytes of a token.
+    ///
+    /// Args:
+    ///     token_id: The token's id.
+    ///
+    /// Raises:
+    ///     TokenIdError: No token has this id.
+    fn id_to_token<'py>(&self, py: Python<'py>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let vocab_size = self.engine.vocab_size();
+        let id = ids::id(token_id, 0, Place::alone(vocab_size))?;
+        let token = self.engine.token_bytes(id).ok_or(Error::TokenId { id: id.into(), position: 0, vocab_size });
+        token.map(|token| PyBytes::new(py, token)).map_err(|error| crate::errors::to_python(py, error))
+    }
+}
+
+impl Tokenizer {
+    fn decoded<'py>(&self, py: Python<'py>, ids: &[u32], errors: Errors) -> PyResult<Bound<'py, PyString>> {
+        if errors.name() == "replace" {
+            return Ok(PyString::new(py, &self.run(py, ids.len(), || self.engine.decode(ids))?));
+        }
+        let bytes = PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(ids))?);
+        Ok(bytes.call_method1("decode", ("utf-8", errors.name()))?.cast_into::<PyString>()?)
+    }
+}
+
+/// Says in which row an error came up.
+fn in_row<T>(py: Python<'_>, row: usize, outcome: PyResult<T>) -> PyResult<T> {
+    outcome.or_else(|error| {
+        error.value(py).call_method1("add_note", (format!("in row {row}"),))?;
+        Err(error)
+    })
+}
