@@ -2,9 +2,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::live;
 use crate::definition::{AddedToken, Definition, Merges};
 use crate::error::{Error, Result};
+use crate::live;
 use crate::special;
 
 /// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone, as

@@ -6,10 +6,10 @@ use super::added;
 use super::broken;
 use super::byte_chars;
 use super::json::{Entries, Ordered, SpeltMerge, parse, split_merge};
-use super::live::{self, Merge};
 use super::spelt::{self, Spelt};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
+use crate::live::{self, Merge};
 use crate::pretokenize::Pattern;
 
 /// Reads the pair; `origins` are the names of the two files in errors.

@@ -5,7 +5,6 @@ pub mod byte_chars;
 pub mod gpt2;
 pub mod hf;
 mod json;
-pub mod live;
 pub mod onig;
 mod published;
 mod spelt;
@@ -114,7 +113,7 @@ pub fn from_vocab(
     }
     let (merges, normalizer) = (Merges::Listed(merges), Normalizer::None);
     let mut definition = Definition { vocab, merges, added_tokens, pattern, normalizer, whole_words: false };
-    vocabulary::append_special(&mut definition, special_tokens)?;
+    added::append_special(&mut definition, special_tokens)?;
     Ok(definition)
 }
 

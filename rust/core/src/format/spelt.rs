@@ -3,10 +3,10 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::json::SpeltMerge;
-use super::live::Merge;
 use super::{broken, byte_chars};
 use crate::definition::{AddedToken, Definition};
 use crate::error::{Error, Result};
+use crate::live::Merge;
 
 /// Tokens and ids, sorted by id.
 type Vocab = Vec<(Vec<u8>, u32)>;

@@ -5,12 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustc_hash::FxHashMap;
 
-use super::live;
 use super::published;
 use super::spelt::check_bytes;
 use super::{added, broken};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
+use crate::live;
 use crate::pretokenize::Pattern;
 
 /// Reads a `.tiktoken` file; `origin` names it in errors.

@@ -1,6 +1,6 @@
 //! Ranks and listed merges, held to naive encoders.
 
-use bloomery_core::format::live::{by_rank, live};
+use bloomery_core::live::{by_rank, live};
 use bloomery_core::{Control, Merges, Pattern, TieBreak, WordCounts, train};
 use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bloomery_core::format::live::by_rank;
+use bloomery_core::live::by_rank;
 use bloomery_core::format::{gpt2, hf, load, tiktoken};
 use bloomery_core::{Definition, Merges, Normalizer, Pattern};
 

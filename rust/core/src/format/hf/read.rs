@@ -8,8 +8,8 @@ use crate::definition::{AddedToken, Definition, Merges};
 use crate::error::{Error, Result};
 use crate::format::broken;
 use crate::format::json::{Entries, SpeltMerge, parse};
-use crate::format::live;
 use crate::format::spelt::{Spelt, check_ids};
+use crate::live;
 use crate::special;
 
 #[derive(Deserialize)]

@@ -3,8 +3,8 @@
 use crate::definition::{AddedToken, Definition, Merges, Normalizer};
 use crate::error::Result;
 use crate::format::json::Ordered;
-use crate::format::live::{self, Merge};
 use crate::format::{broken, byte_chars, onig, spelt};
+use crate::live::{self, Merge};
 use crate::pretokenize::Pattern;
 
 #[derive(serde::Serialize)]
