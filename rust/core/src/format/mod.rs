@@ -114,7 +114,7 @@ pub fn from_vocab(
     }
     let (merges, normalizer) = (Merges::Listed(merges), Normalizer::None);
     let mut definition = Definition { vocab, merges, added_tokens, pattern, normalizer, whole_words: false };
-    vocabulary::append_special(&mut definition, special_tokens)?;
+    added::append_special(&mut definition, special_tokens)?;
     Ok(definition)
 }
 
