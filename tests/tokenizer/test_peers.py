@@ -1,4 +1,4 @@
-"""Ids and merges against the real tokenizers, tiktoken and transformers packages, both ways: their files here, ours there."""
+"""Ids and merges against the real tokenizers, tiktoken and transformers, both ways: their files here, ours there."""
 
 import base64
 import unicodedata
@@ -33,6 +33,7 @@ ADVERSARIAL = [
     "x'sx'S x'ſ 'llama don'T",
     "\u1100\u1161\u11a8\u0344\u212b e\u0301\u0327 \ufb01",
 ]
+Peer = tuple[Tokenizer, Callable[[str], list[int]]]
 # Peers know other versions of Unicode: characters unassigned in the oldest are left out.
 assigned_text = st.text(st.characters(exclude_categories=("Cs", "Cn", "Co")), max_size=80)
 busy_text = st.text(st.sampled_from("ab'sSſl \t\n\r\u00a01½!/_Éé字ก\u0301🙂"), max_size=40)
@@ -45,7 +46,7 @@ def tiktoken_encoding(tokenizer: Tokenizer, path: Path) -> tiktoken.Encoding:
         path.stem,
         pat_str=reference.PATTERNS.get(tokenizer.pattern, tokenizer.pattern),
         mergeable_ranks={base64.b64decode(token): int(rank) for token, rank in lines},
-        special_tokens={token: tokenizer.token_to_id(token) for token in tokenizer.special_tokens},
+        special_tokens={token.content: token.id for token in tokenizer.added_tokens if token.special},
     )
 
 
@@ -94,7 +95,7 @@ def test_what_is_written_for_tokenizers_gives_the_same_ids_there(
     assert peer.get_vocab_size() == len(tokenizer.vocab)
 
 
-@pytest.mark.parametrize("name", ["gpt2_tokenizer", "gpt_neox_tokenizer"])
+@pytest.mark.parametrize("name", ("gpt2_tokenizer", "gpt_neox_tokenizer"))
 def test_files_of_tokenizers_give_the_same_ids_here(shared: Path, texts: list[str], tmp_path: Path, name: str) -> None:
     path = shared / "vocab" / f"{name}.json"
     peer = tokenizers.Tokenizer.from_file(str(path))
@@ -152,7 +153,7 @@ def as_tiktoken(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]
     return lambda text: peer.encode(text, allowed_special="all")
 
 
-@pytest.mark.parametrize("write", [as_tokenizers, as_transformers, as_transformers_gpt2, as_tiktoken])
+@pytest.mark.parametrize("write", (as_tokenizers, as_transformers, as_transformers_gpt2, as_tiktoken))
 def test_a_trained_tokenizer_gives_the_same_ids_everywhere(
     trained: Tokenizer, texts: list[str], tmp_path: Path, write: Callable[[Tokenizer, Path], Callable[[str], list[int]]]
 ) -> None:
@@ -163,15 +164,15 @@ def test_a_trained_tokenizer_gives_the_same_ids_everywhere(
 
 
 @given(text=st.one_of(assigned_text, busy_text))
-def test_any_text_gives_the_ids_of_the_peers(shared: Path, peers: dict[str, object], text: str) -> None:
+def test_any_text_gives_the_ids_of_the_peers(shared: Path, peers: dict[str, Peer], text: str) -> None:
     for tokenizer, encode in peers.values():
         assert tokenizer.encode(text) == encode(text)
 
 
 @pytest.fixture(scope="module")
-def peers(shared: Path, trained: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def peers(shared: Path, trained: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Peer]:
     """Tokenizers beside the peer's encode function for the same vocabulary."""
-    pairs: dict[str, object] = {"trained": (trained, as_tokenizers(trained, tmp_path_factory.mktemp("trained")))}
+    pairs: dict[str, Peer] = {"trained": (trained, as_tokenizers(trained, tmp_path_factory.mktemp("trained")))}
     for name in PUBLISHED[:3]:
         path = shared / "vocab" / f"{name}.tiktoken"
         tokenizer = Tokenizer.load(path)
