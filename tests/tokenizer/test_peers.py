@@ -1,4 +1,4 @@
-"""Ids and merges against the real tokenizers, tiktoken and transformers, both ways: their files here, ours there."""
+"""Ids and merges against the real tokenizers, tiktoken and transformers: their files here, ours there."""
 
 import base64
 import unicodedata
@@ -16,6 +16,7 @@ from bloomery import Tokenizer, WordCounts
 from bloomery.tokenizer import reference
 
 END = "<|endoftext|>"
+Encode = Callable[[str], list[int]]
 PUBLISHED = ("r50k_base", "cl100k_base", "o200k_base", "qwen")
 # Runs and alternations, in which several splits of a token compete; white space at every kind of end.
 ADVERSARIAL = [
@@ -33,7 +34,6 @@ ADVERSARIAL = [
     "x'sx'S x'ſ 'llama don'T",
     "\u1100\u1161\u11a8\u0344\u212b e\u0301\u0327 \ufb01",
 ]
-Peer = tuple[Tokenizer, Callable[[str], list[int]]]
 # Peers know other versions of Unicode: characters unassigned in the oldest are left out.
 assigned_text = st.text(st.characters(exclude_categories=("Cs", "Cn", "Co")), max_size=80)
 busy_text = st.text(st.sampled_from("ab'sSſl \t\n\r\u00a01½!/_Éé字ก\u0301🙂"), max_size=40)
@@ -114,7 +114,7 @@ def test_files_of_tokenizers_give_the_same_ids_here(shared: Path, texts: list[st
 def test_gpt2_files_are_one_vocabulary_in_three_formats(shared: Path, texts: list[str]) -> None:
     vocab = shared / "vocab"
     pair = Tokenizer.from_files(vocab / "encoder.json", vocab / "vocab.bpe")
-    assert pair == Tokenizer.load(vocab / "gpt2_tokenizer.json") or pair.special_tokens == [END]
+    assert pair.special_tokens == [END]
     ranks = Tokenizer.load(vocab / "r50k_base.tiktoken")
     assert pair.vocab == ranks.vocab
     assert pair.merges == ranks.merges
@@ -127,26 +127,26 @@ def trained(shared: Path) -> Tokenizer:
     return Tokenizer.train(shared / "corpora/tinystories_2M.txt", 3000, [END, "<|pad|>"])
 
 
-def as_tokenizers(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]]:
+def as_tokenizers(tokenizer: Tokenizer, folder: Path) -> Encode:
     tokenizer.save(folder / "tokenizer.json")
     peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return lambda text: peer.encode(text).ids
 
 
-def as_transformers(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]]:
+def as_transformers(tokenizer: Tokenizer, folder: Path) -> Encode:
     tokenizer.save(folder / "tokenizer.json")
     peer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     return lambda text: peer.encode(text, add_special_tokens=False)
 
 
-def as_transformers_gpt2(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]]:
+def as_transformers_gpt2(tokenizer: Tokenizer, folder: Path) -> Encode:
     tokenizer.save(folder / "gpt2")
     peer = transformers.GPT2Tokenizer.from_pretrained(folder / "gpt2")
     peer.add_special_tokens({"additional_special_tokens": tokenizer.special_tokens})
     return lambda text: peer.encode(text, add_special_tokens=False)
 
 
-def as_tiktoken(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]]:
+def as_tiktoken(tokenizer: Tokenizer, folder: Path) -> Encode:
     path = folder / "ranks.tiktoken"
     tokenizer.save(path)
     peer = tiktoken_encoding(tokenizer, path)
@@ -155,7 +155,7 @@ def as_tiktoken(tokenizer: Tokenizer, folder: Path) -> Callable[[str], list[int]
 
 @pytest.mark.parametrize("write", (as_tokenizers, as_transformers, as_transformers_gpt2, as_tiktoken))
 def test_a_trained_tokenizer_gives_the_same_ids_everywhere(
-    trained: Tokenizer, texts: list[str], tmp_path: Path, write: Callable[[Tokenizer, Path], Callable[[str], list[int]]]
+    trained: Tokenizer, texts: list[str], tmp_path: Path, write: Callable[[Tokenizer, Path], Encode]
 ) -> None:
     encode = write(trained, tmp_path)
     for text in texts:
@@ -164,22 +164,22 @@ def test_a_trained_tokenizer_gives_the_same_ids_everywhere(
 
 
 @given(text=st.one_of(assigned_text, busy_text))
-def test_any_text_gives_the_ids_of_the_peers(shared: Path, peers: dict[str, Peer], text: str) -> None:
-    for tokenizer, encode in peers.values():
+def test_any_text_gives_the_ids_of_the_peers(shared: Path, peers: list[tuple[Tokenizer, Encode]], text: str) -> None:
+    for tokenizer, encode in peers:
         assert tokenizer.encode(text) == encode(text)
 
 
 @pytest.fixture(scope="module")
-def peers(shared: Path, trained: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Peer]:
+def peers(shared: Path, trained: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Tokenizer, Encode]]:
     """Tokenizers beside the peer's encode function for the same vocabulary."""
-    pairs: dict[str, Peer] = {"trained": (trained, as_tokenizers(trained, tmp_path_factory.mktemp("trained")))}
+    pairs = [(trained, as_tokenizers(trained, tmp_path_factory.mktemp("trained")))]
     for name in PUBLISHED[:3]:
         path = shared / "vocab" / f"{name}.tiktoken"
         tokenizer = Tokenizer.load(path)
-        pairs[name] = (tokenizer, tiktoken_encoding(tokenizer, path).encode_ordinary)
+        pairs.append((tokenizer, tiktoken_encoding(tokenizer, path).encode_ordinary))
     neox = shared / "vocab/gpt_neox_tokenizer.json"
     peer = tokenizers.Tokenizer.from_file(str(neox))
-    pairs["neox"] = (Tokenizer.load(neox), lambda text: peer.encode(text).ids)
+    pairs.append((Tokenizer.load(neox), lambda text: peer.encode(text).ids))
     return pairs
 
 
