@@ -11,6 +11,7 @@ from typing import Any, cast
 from bloomery.accounting import HARDWARE, find_hardware
 from bloomery.cli import arguments
 from bloomery.config import PRESETS, TransformerConfig, default_d_ff
+from bloomery.errors import ArgumentError
 
 _DEFAULT = "tinystories-17m"
 # The fields of a config that some figure depends on, or that decide whether a model can be built.
@@ -61,7 +62,10 @@ def models_of(args: argparse.Namespace) -> Iterator[tuple[str, TransformerConfig
 def _config(model: str | None, changes: Mapping[str, Any]) -> TransformerConfig:
     """The config of a preset or file with some fields changed; a usual d_ff follows the changes."""
     values = _values(model)
-    base = TransformerConfig.from_dict(values)
+    try:
+        base = TransformerConfig.from_dict(values)
+    except ArgumentError as error:
+        raise arguments.UsageError(f"{model}: [model]: {error}") from error
     if base.d_ff == default_d_ff(base.d_model, base.feed_forward):
         values.pop("d_ff", None)
     return TransformerConfig.from_dict({**values, **changes})

@@ -1,6 +1,7 @@
 """What `bloomery account` prints for people: a table a subject, a column a model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from bloomery.accounting import ADAMW_FLOPS_PER_PARAMETER, Account, shares
 from bloomery.cli.output import human_bytes, human_seconds, print_table
@@ -136,19 +137,21 @@ def _print_parts(
     spell: Callable[[int], str],
     more: Sequence[Row] = (),
 ) -> None:
-    """Prints the parts of a whole with their shares; parts that no model has are left out."""
+    """Prints the parts of a whole with their shares, the total, and more; parts that no model has are left out."""
     columns = [parts_of(account) for account in accounts]
-    rows = [(title, *(cell for account in accounts for cell in (account.name, "share")))]
-    for key in columns[0]:
-        if any(column[key] for column in columns):
-            cells = ((spell(column[key]), f"{shares(column)[key]:.1%}") for column in columns)
-            rows.append((f"  {_label(key)}", *(cell for pair in cells for cell in pair)))
-    total: Row = ("total", lambda account: spell(sum(parts_of(account).values())))
-    rows += [
-        (f"  {label}", *(cell for account in accounts for cell in (value(account), "")))
-        for label, value in (total, *more)
+
+    def row(label: str, cells: Iterable[tuple[str, str]]) -> list[str]:
+        return [label, *chain.from_iterable(cells)]
+
+    present = [key for key in columns[0] if any(column[key] for column in columns)]
+    table = [row(title, ((account.name, "share") for account in accounts))]
+    table += [
+        row(f"  {_label(key)}", ((spell(column[key]), f"{shares(column)[key]:.1%}") for column in columns))
+        for key in present
     ]
-    print_table(rows, numbers_from=1)
+    table.append(row("  total", ((spell(sum(column.values())), "") for column in columns)))
+    table += [row(f"  {label}", ((value(account), "") for account in accounts)) for label, value in more]
+    print_table(table, numbers_from=1)
 
 
 def _print_matmuls(account: Account) -> None:
