@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use bloomery_core::live::by_rank;
 use bloomery_core::format::{gpt2, hf, load, tiktoken};
+use bloomery_core::live::by_rank;
 use bloomery_core::{Definition, Merges, Normalizer, Pattern};
 
 use crate::{shared, special};
