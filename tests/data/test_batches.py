@@ -118,8 +118,8 @@ def test_starts_are_uniform_within_each_weighted_file() -> None:
     files = np.concatenate([files for files, _ in drawn])
     starts = np.concatenate([starts for _, starts in drawn])
     for file, windows, limit in ((0, 10, 27.9), (1, 5, 18.5)):
-        counts = Counter(starts[files == file].tolist())
-        assert chi_square(counts, dict.fromkeys(range(windows), (files == file).sum() / windows)) < limit
+        counts: Counter[int] = Counter(starts[files == file].tolist())
+        assert chi_square(counts, dict.fromkeys(range(windows), counts.total() / windows)) < limit
 
 
 def test_files_of_both_types_mix(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_get_batch_follows_the_seed() -> None:
 def test_get_batch_puts_tensors_where_it_is_told() -> None:
     inputs, targets = get_batch(IDS, 2, 4, torch.device("meta"))
     assert inputs.device.type == targets.device.type == "meta"
-    with pytest.raises((RuntimeError, AssertionError), match="CUDA|NVIDIA"):
+    with pytest.raises((RuntimeError, AssertionError), match=r"CUDA|NVIDIA"):
         get_batch(IDS, 2, 4, "cuda:99")
 
 

@@ -74,7 +74,7 @@ def test_arrays_that_are_no_ids(tmp_path: Path, array: np.ndarray, message: str)
 def test_a_truncated_npy(tmp_path: Path, length: int) -> None:
     path = saved(tmp_path / "ids.npy", np.arange(9, dtype=np.uint16))
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(InputError, match="not a whole .npy file"):
+    with pytest.raises(InputError, match=r"not a whole \.npy file"):
         open_tokens(path)
 
 
