@@ -128,8 +128,12 @@ def _locked(part: Path) -> Generator[BinaryIO]:
     with part.open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DownloadError(f"{part}: another process is fetching this file: wait for it") from error
+            # Another process may have finished between the two lines above, and taken the name from the open file.
+            ours = part.stat().st_ino == os.fstat(stream.fileno()).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            ours = False
+        if not ours:
+            raise DownloadError(f"{part}: another process is fetching this file: wait for it, then try again")
         yield stream
 
 
