@@ -62,8 +62,9 @@ def test_any_module_and_optimizer(tmp_path: Path) -> None:
     other_optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
     load_checkpoint(tmp_path / "step-1", other, other_optimizer)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
-    states = zip(optimizer.state.values(), other_optimizer.state.values(), strict=True)
-    assert all(torch.equal(a["momentum_buffer"], b["momentum_buffer"]) for a, b in states)
+    states, others = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
+    assert states.keys() == others.keys()
+    assert all(torch.equal(states[i]["momentum_buffer"], others[i]["momentum_buffer"]) for i in states)
 
 
 def test_the_random_state_comes_back(tmp_path: Path) -> None:
