@@ -15,7 +15,7 @@ import bloomery
 PACKAGE = Path(bloomery.__file__).parent
 
 _MODEL = {"nn", "optim", "data", "accounting", "config", "tokenizer"}
-_RUNS = {"train", "generate"} | _MODEL
+_RUNS = {"train", "generate", "export"} | _MODEL
 # The parts of bloomery that each part may import, itself aside; `errors` is open to all but nn and optim.
 MAY_IMPORT = {
     "cli": {"experiments", "report", "cluster"} | _RUNS,
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "cluster": _RUNS,
     "train": _MODEL,
     "generate": _MODEL,
+    "export": _MODEL,
     "data": {"tokenizer", "config", "_core"},
     "accounting": {"config"},
     "nn": {"config"},
