@@ -75,8 +75,8 @@ class TransformerConfig:
         self._require_positive("d_ff")
         for name in ("rope_theta", "rms_norm_eps"):
             value: object = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            self._require(name, "a positive number", number and 0 < value < float("inf"))
+            positive = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+            self._require(name, "a positive number", positive)
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("tie_embeddings", "qk_norm"):
             self._require(name, "true or false", isinstance(getattr(self, name), bool))

@@ -1,0 +1,39 @@
+"""The model's parts, written out in plain tensor operations; each can be used alone, with any leading dimensions.
+
+>>> import torch
+>>> from bloomery.nn import TransformerConfig, TransformerLM, cross_entropy
+>>> model = TransformerLM(TransformerConfig(vocab_size=300, d_model=64, num_layers=2, num_heads=4))
+>>> tokens = torch.randint(300, (8, 33))
+>>> cross_entropy(model(tokens[:, :-1]), tokens[:, 1:]).backward()
+"""
+
+from bloomery.config import TransformerConfig
+from bloomery.nn.attention import CausalMultiHeadSelfAttention
+from bloomery.nn.block import TransformerBlock
+from bloomery.nn.cache import KVCache, LayerCache
+from bloomery.nn.embedding import Embedding
+from bloomery.nn.functional import cross_entropy, scaled_dot_product_attention, silu, softmax
+from bloomery.nn.linear import Linear
+from bloomery.nn.rmsnorm import RMSNorm
+from bloomery.nn.rope import RotaryPositionalEmbedding
+from bloomery.nn.swiglu import SiLUFeedForward, SwiGLU
+from bloomery.nn.transformer import TransformerLM
+
+__all__ = [
+    "CausalMultiHeadSelfAttention",
+    "Embedding",
+    "KVCache",
+    "LayerCache",
+    "Linear",
+    "RMSNorm",
+    "RotaryPositionalEmbedding",
+    "SiLUFeedForward",
+    "SwiGLU",
+    "TransformerBlock",
+    "TransformerConfig",
+    "TransformerLM",
+    "cross_entropy",
+    "scaled_dot_product_attention",
+    "silu",
+    "softmax",
+]

@@ -1,0 +1,49 @@
+"""The feed-forward networks: gated (SwiGLU) and plain SiLU."""
+
+import torch
+from torch import Tensor, nn
+
+from bloomery.nn.functional import silu
+from bloomery.nn.linear import Linear
+
+
+class SwiGLU(nn.Module):
+    """w2(silu(w1 x) ⊙ w3 x): [..., d_model] to the same shape (Shazeer, 2020, equation 6).
+
+    Attributes:
+        w1: The gate, d_model to d_ff.
+        w2: Back, d_ff to d_model.
+        w3: What is gated, d_model to d_ff.
+    """
+
+    def __init__(
+        self, d_model: int, d_ff: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        self.w1 = Linear(d_model, d_ff, device, dtype)
+        self.w2 = Linear(d_ff, d_model, device, dtype)
+        self.w3 = Linear(d_model, d_ff, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d_model] to the same shape."""
+        return self.w2(silu(self.w1(x)) * self.w3(x))
+
+
+class SiLUFeedForward(nn.Module):
+    """w2(silu(w1 x)): [..., d_model] to the same shape; the ablation of SwiGLU's gate.
+
+    Attributes:
+        w1: d_model to d_ff.
+        w2: d_ff to d_model.
+    """
+
+    def __init__(
+        self, d_model: int, d_ff: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        self.w1 = Linear(d_model, d_ff, device, dtype)
+        self.w2 = Linear(d_ff, d_model, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d_model] to the same shape."""
+        return self.w2(silu(self.w1(x)))
