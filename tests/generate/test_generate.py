@@ -69,7 +69,7 @@ def test_an_empty_prompt_begins_a_document(model: TransformerLM, tokenizer: Toke
     (completion,) = generate(model, tokenizer, "", 5, seed=1)
     assert [completion.ids] == generate_ids(model, [[tokenizer.encode("<|endoftext|>")[0]]], 5, seed=1)
     bare = Tokenizer.train_from_iterable(["low lower"], 258)
-    with pytest.raises(ArgumentError, match="prompt is empty, and the tokenizer has no <|endoftext|>"):
+    with pytest.raises(ArgumentError, match=r"prompt is empty, and the tokenizer has no <\|endoftext\|>"):
         generate(model, bare, "", 5)
     assert generate(model, bare, "", 5, end_of_text=10, seed=1)
 

@@ -172,7 +172,9 @@ def test_bad_prompts(model: TransformerLM) -> None:
     with pytest.raises(ArgumentError, match="max_tokens must be at least 1, not 0"):
         stream_ids(model, [[1]], 0)
     for bad in (300, -1):
-        with pytest.raises(TokenIdError, match=f"token id {bad} at position 2 of prompt 1 is beyond .* of 300") as caught:
+        with pytest.raises(
+            TokenIdError, match=f"token id {bad} at position 2 of prompt 1 is beyond .* of 300"
+        ) as caught:
             stream_ids(model, [[1], [1, 2, bad]], 4)
         assert (caught.value.id, caught.value.position, caught.value.vocab_size) == (bad, 2, 300)
     assert generate_ids(model, [], 4) == []

@@ -55,7 +55,8 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        safetensors.torch.save_file(contiguous, path, metadata={"format": "pt"})
+        # The library types its paths as PathLike of nothing in particular.
+        safetensors.torch.save_file(contiguous, path, {"format": "pt"})  # pyright: ignore[reportUnknownMemberType]
     except safetensors.SafetensorError as error:
         # The library has the system's error as a text alone.
         code = re.search(r"os error (\d+)", str(error))
@@ -73,7 +74,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     path.open("rb").close()  # a missing file raises here, with errno and name
     try:
-        return safetensors.torch.load_file(path)
+        return safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType] - as above
     except safetensors.SafetensorError as error:
         raise input_error(path, f"not a whole safetensors file ({error}): copy it again") from error
 

@@ -137,12 +137,12 @@ def _halves(weight: Tensor, num_heads: int) -> Tensor:
 
     The same rows of queries and keys move, so their products stay what they were.
     """
-    return weight.unflatten(0, (num_heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+    return weight.reshape(num_heads, -1, 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
 
 
 def _pairs(weight: Tensor, num_heads: int) -> Tensor:
     """The inverse of `_halves`."""
-    return weight.unflatten(0, (num_heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+    return weight.reshape(num_heads, 2, -1, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
 
 
 def _unsupported(origin: str, feature: str, why: str) -> UnsupportedError:

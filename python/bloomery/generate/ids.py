@@ -1,4 +1,4 @@
-"""Token after token: batches of prompts of any lengths, a key-value cache, and a window that moves on when it is full."""
+"""Token after token: prompts of any lengths in a batch, a key-value cache, a window that moves on when it is full."""
 
 import random
 import warnings
@@ -121,7 +121,8 @@ def _stream(
         if allowed is not None:
             logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
         uniform = torch.tensor([draws[row].random() for row in choosing], dtype=torch.float64)
-        for row, token in zip(choosing, sampling.choose(logits, uniform).tolist(), strict=True):
+        for row, chosen in zip(choosing, sampling.choose(logits, uniform), strict=True):
+            token = int(chosen)
             if token in stop_ids:
                 active.remove(row)
                 continue
