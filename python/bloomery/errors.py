@@ -111,6 +111,24 @@ class WordCountsMismatchError(BloomeryError, ValueError):
     """The other side."""
 
 
+class DownloadError(BloomeryError, ConnectionError):
+    """A file that could not be fetched: the server cannot be reached, or does not hand it out."""
+
+    url: str | None = None
+    """Where the file was looked for, if that was tried."""
+
+
+class ChecksumError(BloomeryError, ValueError):
+    """A file that is not the one it should be."""
+
+    path: str
+    """The file."""
+    expected: str
+    """What it should have: a size in bytes or a SHA-256."""
+    found: str
+    """What it has."""
+
+
 class CountOverflowError(BloomeryError, OverflowError):
     """A count that does not fit 64 bits."""
 

@@ -1,5 +1,6 @@
 """Encoding: every way gives the ids of `encode`, and says what is wrong with a text."""
 
+import sys
 from collections.abc import Iterator
 from itertools import islice, pairwise
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloomery import Tokenizer
+from bloomery import Tokenizer, WordCounts
 from bloomery.errors import LoneSurrogateError, PatternLimitError, SpecialTokenError
 from bloomery.tokenizer import reference
 
@@ -201,6 +202,23 @@ def test_lone_surrogates(tokenizer: Tokenizer, encode) -> None:
     assert isinstance(caught.value, ValueError)
     assert encode(tokenizer, LONE, errors="replace") == tokenizer.encode("é🙂it \ufffdwas\ufffd")
     assert encode(tokenizer, LONE, errors="ignore") == tokenizer.encode("é🙂it was")
+
+
+def test_lone_surrogates_deep_in_a_long_string(tokenizer: Tokenizer) -> None:
+    text = "é" * 200_000 + "\udc00"
+    with pytest.raises(LoneSurrogateError, match="at character 200000 of string 1") as caught:
+        list(tokenizer.encode_iterable(["", text]))
+    assert caught.value.position == 200_000
+    ids = list(tokenizer.encode_iterable([text], errors="replace"))
+    assert ids == tokenizer.encode(text.replace("\udc00", "\ufffd"))
+
+
+def test_strings_gain_no_copy_in_utf8(tokenizer: Tokenizer) -> None:
+    strings = ["é" * length for length in (10, 100_000, 1_000_000)]
+    sizes = [sys.getsizeof(string) for string in strings]
+    assert sum(1 for _ in tokenizer.encode_iterable(strings)) > 0
+    assert WordCounts.from_iterable(strings).total == 3
+    assert [sys.getsizeof(string) for string in strings] == sizes
 
 
 def test_lone_surrogates_among_several_strings(tokenizer: Tokenizer) -> None:

@@ -52,6 +52,10 @@ CALLS = {
         f"{TOKENIZER}; text = open(path, encoding='utf-8').read()",
         "interrupt(); tokenizer.encode_array(text)",
     ),
+    "encoding with offsets": (
+        f"{TOKENIZER}; text = open(path, encoding='utf-8').read()",
+        "interrupt(); tokenizer.encode_with_offsets(text)",
+    ),
     "encoding a batch": (
         f"{TOKENIZER}; texts = open(path, encoding='utf-8').read().split('<|endoftext|>')",
         "interrupt(); tokenizer.encode_batch(texts)",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import bloomery
-from bloomery.cli import tokenizer
+from bloomery.cli import account, fetch, tokenizer
 from bloomery.cli.arguments import ArgumentParser, UsageError
 from bloomery.errors import BloomeryError
 
@@ -35,6 +35,8 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bloomery {bloomery.__version__}")
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
     tokenizer.add_parser(subcommands)
+    fetch.add_parser(subcommands)
+    account.add_parser(subcommands)
     return parser
 
 

@@ -55,7 +55,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--field", default="text", help="field of JSON lines that holds the text (default: text)")
     parser.add_argument("--column", default="text", help="column of Parquet files that holds the text (default: text)")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads to use (default: one a processor)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads to use (default: one a processor)")
 
 
 def add_loading(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +131,8 @@ def byte_size(text: str) -> int:
     return round(number * (1024 if match[3] else 1000) ** power)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number from 1 on."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)

@@ -27,13 +27,13 @@ def print_table(rows: Sequence[Sequence[str]], *, numbers_from: int | None = Non
         print("  ".join(cells).rstrip())
 
 
-def human_bytes(size: float) -> str:
+def human_bytes(size: float, *, digits: int = 1) -> str:
     """A size in decimal units: `34.1 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.{digits}f} {unit}"
         size /= 1000
-    return f"{size:,.1f} TB"
+    return f"{size:,.{digits}f} TB"
 
 
 def human_seconds(seconds: float) -> str:

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bloomery_core::input::Utf8Errors;
 use bloomery_core::{Allowed, StreamEncoder};
 use pyo3::prelude::*;
-use pyo3::types::PyIterator;
+use pyo3::types::{PyIterator, PySlice, PyString};
 
 use crate::ids::Place;
-use crate::text::{OwnedText, several};
+use crate::text::{not_text, several, with_text};
 use crate::{call, errors, ids};
 
-/// A longer string is encoded in pieces of about this many bytes, so that the ids waiting to be handed out stay few.
+/// A longer string is encoded in pieces of this many characters, so that the ids waiting to be handed out stay few.
 const PIECE: usize = 64 << 10;
 
 /// An iterator over the ids of an iterable of strings.
@@ -30,8 +30,8 @@ struct Source {
     count: usize,
     errors: Utf8Errors,
     encoder: StreamEncoder,
-    /// The string being encoded, and how many of its bytes are.
-    string: Option<(OwnedText, usize)>,
+    /// The string being encoded, its length, and how many of its characters are done.
+    string: Option<(Py<PyString>, usize, usize)>,
 }
 
 impl EncodeIterator {
@@ -73,25 +73,29 @@ impl EncodeIterator {
 impl Source {
     /// Encodes one piece more, or the rest at the end; false then.
     fn advance(&mut self, py: Python<'_>, ids: &mut Vec<u32>) -> PyResult<bool> {
-        if self.string.is_none() {
-            let Some(string) = self.strings.bind(py).clone().next() else {
-                call::short(py, || self.encoder.finish(ids))?;
-                return Ok(false);
-            };
-            self.string = Some((OwnedText::new(string?, self.errors, Some(self.count))?, 0));
-            self.count += 1;
-        }
-        if let Some((text, done)) = &mut self.string {
-            let mut end = text.len().min(*done + PIECE);
-            while !text.is_char_boundary(end) {
-                end -= 1;
+        let (string, length, done) = match self.string.take() {
+            Some((string, length, done)) => (string.into_bound(py), length, done),
+            None => {
+                let Some(object) = self.strings.bind(py).clone().next() else {
+                    call::short(py, || self.encoder.finish(ids))?;
+                    return Ok(false);
+                };
+                self.count += 1;
+                let object = object?;
+                let Ok(string) = object.cast::<PyString>() else { return Err(not_text(&object, self.count - 1)) };
+                (string.clone(), string.code_point_len()?, 0)
             }
-            let piece = &text[*done..end];
-            call::short(py, || self.encoder.push(piece, ids))?;
-            *done = end;
-            if end == text.len() {
-                self.string = None;
-            }
+        };
+        let end = length.min(done + PIECE);
+        let piece = if (done, end) == (0, length) {
+            string.as_any().clone()
+        } else {
+            string.get_item(PySlice::new(py, done as isize, end as isize, 1))?
+        };
+        let push = |text: &str| call::short(py, || self.encoder.push(text, ids));
+        with_text(&piece, self.errors, (self.count - 1, done), push)??;
+        if end < length {
+            self.string = Some((string.unbind(), length, end));
         }
         Ok(true)
     }

@@ -1,23 +1,31 @@
 //! Text from Python strings: UTF-8 without a copy where Python has it, and the rare lone surrogate by a slow path.
 
 use std::borrow::Cow;
-use std::ops::Deref;
 
 use bloomery_core::input::Utf8Errors;
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyIterator, PyString};
+use pyo3::{IntoPyObjectExt, intern};
 
 use crate::errors;
 
+/// Which text it is, for messages.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Its place among several.
+    index: Option<usize>,
+    /// The character of it at which the part in hand begins.
+    start: usize,
+}
+
 /// The text of a `str`. `index` is its place among several, for messages.
 pub fn text<'a>(object: &'a Bound<'_, PyAny>, errors: Utf8Errors, index: Option<usize>) -> PyResult<Cow<'a, str>> {
-    let Ok(string) = object.cast::<PyString>() else { return Err(not_text(object, index)) };
+    let place = Place { index, start: 0 };
+    let Ok(string) = object.cast::<PyString>() else { return Err(not_text(object, place.index)) };
     match string.to_str() {
         Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(error) => Ok(Cow::Owned(repaired(string, errors, index, error)?.0)),
+        Err(error) => Ok(Cow::Owned(repaired(string, errors, place, error)?.0)),
     }
 }
 
@@ -30,35 +38,30 @@ pub fn text_and_positions<'a>(
     match string.to_str() {
         Ok(text) => Ok((Cow::Borrowed(text), None)),
         Err(error) => {
-            let (text, positions) = repaired(string, errors, None, error)?;
+            let (text, positions) = repaired(string, errors, Place::default(), error)?;
             Ok((Cow::Owned(text), Some(positions)))
         }
     }
 }
 
-/// Text that outlives the call: a `str` kept alive, or a repaired copy of one.
-pub enum OwnedText {
-    Python(PyBackedStr),
-    Repaired(String),
-}
-
-impl OwnedText {
-    pub fn new(object: Bound<'_, PyAny>, errors: Utf8Errors, index: Option<usize>) -> PyResult<Self> {
-        match text(&object, errors, index)? {
-            Cow::Owned(text) => Ok(OwnedText::Repaired(text)),
-            Cow::Borrowed(_) => Ok(OwnedText::Python(object.extract()?)),
-        }
+/// Hands the text of a `str` to `take`, and leaves no UTF-8 copy of it in the `str`, which its owner may keep for long
+/// beside millions of others. `start` is where in the string at `index` this part of it begins.
+pub fn with_text<T>(
+    object: &Bound<'_, PyAny>,
+    errors: Utf8Errors,
+    (index, start): (usize, usize),
+    take: impl FnOnce(&str) -> T,
+) -> PyResult<T> {
+    let place = Place { index: Some(index), start };
+    let Ok(string) = object.cast::<PyString>() else { return Err(not_text(object, place.index)) };
+    // Python keeps ASCII as UTF-8 anyway.
+    if string.call_method0(intern!(object.py(), "isascii"))?.is_truthy()? {
+        return Ok(take(string.to_str()?));
     }
-}
-
-impl Deref for OwnedText {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            OwnedText::Python(text) => text,
-            OwnedText::Repaired(text) => text,
-        }
+    match string.encode_utf8() {
+        // Python wrote it, so nothing is lossy here.
+        Ok(bytes) => Ok(take(&String::from_utf8_lossy(bytes.as_bytes()))),
+        Err(error) => Ok(take(&repaired(string, errors, place, error)?.0)),
     }
 }
 
@@ -71,8 +74,9 @@ pub fn several<'py>(texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator
     texts.try_iter()
 }
 
-fn not_text(object: &Bound<'_, PyAny>, index: Option<usize>) -> PyErr {
-    let place = index.map_or(String::new(), |index| format!(" (string {index})"));
+/// The error for an object that is no `str`, one of several or by itself.
+pub fn not_text(object: &Bound<'_, PyAny>, index: impl Into<Option<usize>>) -> PyErr {
+    let place = index.into().map_or(String::new(), |index| format!(" (string {index})"));
     let advice = if object.is_instance_of::<PyBytes>() { "; decode it first: data.decode(\"utf-8\")" } else { "" };
     PyTypeError::new_err(format!("text must be str, not {}{place}{advice}", type_name(object)))
 }
@@ -85,7 +89,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> String {
 fn repaired(
     string: &Bound<'_, PyString>,
     errors: Utf8Errors,
-    index: Option<usize>,
+    place: Place,
     error: PyErr,
 ) -> PyResult<(String, Vec<usize>)> {
     let py = string.py();
@@ -93,7 +97,7 @@ fn repaired(
         return Err(error);
     }
     if matches!(errors, Utf8Errors::Strict) {
-        return Err(lone_surrogate(string, index, &error));
+        return Err(lone_surrogate(string, place, &error));
     }
     let units = string.call_method1("encode", ("utf-32-le", "surrogatepass"))?;
     let units = units.cast_into::<PyBytes>()?;
@@ -109,7 +113,7 @@ fn repaired(
     Ok((text, positions))
 }
 
-fn lone_surrogate(string: &Bound<'_, PyString>, index: Option<usize>, error: &PyErr) -> PyErr {
+fn lone_surrogate(string: &Bound<'_, PyString>, place: Place, error: &PyErr) -> PyErr {
     let py = string.py();
     let found = || -> PyResult<(usize, u32)> {
         let position: usize = error.value(py).getattr("start")?.extract()?;
@@ -120,9 +124,10 @@ fn lone_surrogate(string: &Bound<'_, PyString>, index: Option<usize>, error: &Py
         Ok(found) => found,
         Err(error) => return error,
     };
-    let place = index.map_or_else(|| "the text".into(), |index| format!("string {index}"));
+    let position = position + place.start;
+    let whole = place.index.map_or_else(|| "the text".into(), |index| format!("string {index}"));
     let message = format!(
-        "lone surrogate U+{code:04X} at character {position} of {place}; \
+        "lone surrogate U+{code:04X} at character {position} of {whole}; \
          pass errors=\"replace\" to put U+FFFD there, or errors=\"ignore\" to drop it"
     );
     errors::exception(py, "LoneSurrogateError", message, [("position", position.into_bound_py_any(py))])

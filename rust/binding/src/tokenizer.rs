@@ -35,16 +35,24 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     fn ids(&self, py: Python<'_>, text: &str, allowed: &Allowed, threads: Threads) -> PyResult<Vec<u32>> {
-        let engine = &*self.engine;
-        match text.len() {
-            0..RELEASE_GIL => call::short(py, || engine.encode(text, allowed)),
-            RELEASE_GIL..WATCH => call::detached(py, || engine.encode(text, allowed)),
-            _ => call::watched(py, None, |control| engine.encode_parallel(text, allowed, threads.0, control)),
-        }
+        self.run(py, text.len(), |control| match text.len() {
+            0..WATCH => self.engine.encode(text, allowed),
+            _ => self.engine.encode_parallel(text, allowed, threads.0, control),
+        })
     }
 
-    fn run<T: Send>(&self, py: Python<'_>, size: usize, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-        if size < RELEASE_GIL { call::short(py, work) } else { call::detached(py, work) }
+    /// Runs work on `size` bytes or ids.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        size: usize,
+        work: impl FnOnce(&Control) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        match size {
+            0..RELEASE_GIL => call::short(py, || work(&Control::default())),
+            RELEASE_GIL..WATCH => call::detached(py, || work(&Control::default())),
+            _ => call::watched(py, None, work),
+        }
     }
 }
 
@@ -162,7 +170,7 @@ impl Tokenizer {
         let text = self::text(text, errors.0, None)?;
         let allowed = &allowed_special.0;
         if text.len() < WATCH {
-            return self.run(py, text.len(), || self.engine.count(&text, allowed));
+            return self.run(py, text.len(), |_| self.engine.count(&text, allowed));
         }
         Ok(self.ids(py, &text, allowed, num_threads)?.len())
     }
@@ -189,7 +197,8 @@ impl Tokenizer {
         errors: Errors,
     ) -> PyResult<IdsAndSpans> {
         let (text, positions) = text_and_positions(text, errors.0)?;
-        let (ids, spans) = self.run(py, text.len(), || self.engine.encode_with_offsets(&text, &allowed_special.0))?;
+        let encode = |control: &Control| self.engine.encode_with_offsets(&text, &allowed_special.0, control);
+        let (ids, spans) = self.run(py, text.len(), encode)?;
         let given = |span: Range<usize>| match &positions {
             None => (span.start, span.end),
             Some(positions) => {
@@ -234,7 +243,7 @@ impl Tokenizer {
         let texts = texts.collect::<PyResult<Vec<_>>>()?;
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let encode = |control: &Control| self.engine.encode_batch(&texts, &allowed_special.0, num_threads.0, control);
-        let (ids, offsets) = call::watched(py, None, encode)?;
+        let (ids, offsets) = self.run(py, texts.iter().map(|text| text.len()).sum(), encode)?;
         if as_lists {
             let rows = offsets.windows(2).map(|ends| PyList::new(py, &ids[ends[0] as usize..ends[1] as usize]));
             return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
@@ -321,7 +330,7 @@ impl Tokenizer {
     ///     ids: As for `decode`.
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
-        Ok(PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(&ids))?))
+        Ok(PyBytes::new(py, &self.run(py, ids.len(), |_| self.engine.decode_bytes(&ids))?))
     }
 
     /// Decode many rows of ids.
@@ -393,9 +402,9 @@ impl Tokenizer {
 impl Tokenizer {
     fn decoded<'py>(&self, py: Python<'py>, ids: &[u32], errors: Errors) -> PyResult<Bound<'py, PyString>> {
         if errors.name() == "replace" {
-            return Ok(PyString::new(py, &self.run(py, ids.len(), || self.engine.decode(ids))?));
+            return Ok(PyString::new(py, &self.run(py, ids.len(), |_| self.engine.decode(ids))?));
         }
-        let bytes = PyBytes::new(py, &self.run(py, ids.len(), || self.engine.decode_bytes(ids))?);
+        let bytes = PyBytes::new(py, &self.run(py, ids.len(), |_| self.engine.decode_bytes(ids))?);
         Ok(bytes.call_method1("decode", ("utf-8", errors.name()))?.cast_into::<PyString>()?)
     }
 }

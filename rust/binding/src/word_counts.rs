@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::arguments::{Errors, SpecialTokens, Threads, input_options, sources};
-use crate::text::{several, text};
+use crate::text::{several, text, with_text};
 use crate::{call, errors};
 
 /// Strings are handed to the counting threads in batches of about this many bytes.
@@ -85,7 +85,7 @@ impl WordCounts {
         let mut counts = call::short(py, || bloomery_core::WordCounts::new(&pattern, &special_tokens.0))?;
         let mut batch = Batch::default();
         for (index, object) in several(texts)?.enumerate() {
-            batch.push(&text(&object?, errors.0, Some(index))?);
+            with_text(&object?, errors.0, (index, 0), |text| batch.push(text))?;
             if batch.text.len() >= BATCH {
                 batch.count(py, &mut counts, num_threads)?;
             }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod format;
 mod hash;
 pub mod input;
+pub mod live;
 mod merges;
 mod normalize;
 mod parallel;

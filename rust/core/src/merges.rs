@@ -1,7 +1,8 @@
 //! Which adjacent tokens join, to what, and in which order.
 
-use crate::definition::Merges;
+use crate::definition::{Definition, Merges};
 use crate::error::{Error, Result};
+use crate::live;
 use crate::vocab::{Vocab, escape};
 
 /// The rank of a pair that does not join.
@@ -36,19 +37,28 @@ fn key(left: u32, right: u32) -> u64 {
 }
 
 impl PairTable {
-    /// The pairs of `merges`; `byte_ids` are the ids of the 256 bytes.
+    /// The pairs of the definition's merges; `vocab` has its tokens, `byte_ids` are the ids of the 256 bytes.
     ///
     /// # Errors
     /// [`Error::Vocabulary`] when a merge's parts or result are not in the vocabulary, or a merge is listed twice.
-    pub(crate) fn new(vocab: &Vocab, merges: &Merges, byte_ids: &[u32; 256]) -> Result<PairTable> {
+    pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: &[u32; 256]) -> Result<PairTable> {
         let mut table = PairTable { slots: vec![(EMPTY, NO_JOIN); 1 << 10], taken: 0, bytes: Vec::new() };
-        match merges {
+        match &definition.merges {
             Merges::Listed(merges) => {
                 for (rank, (left, right)) in merges.iter().enumerate() {
                     table.insert_listed(vocab, rank as u32, left, right)?;
                 }
             }
-            Merges::ByRank => table.insert_all_splits(vocab),
+            // One pair a token instead of all its splits: the others never stand side by side, and a table of them all
+            // would be three times the size.
+            Merges::ByRank => {
+                for (left, right) in live::by_rank(&definition.vocab) {
+                    let ids = (vocab.id(&left), vocab.id(&right), vocab.id(&[left.as_slice(), &right].concat()));
+                    if let (Some(left), Some(right), Some(id)) = ids {
+                        table.insert(left, right, Join { rank: id, id });
+                    }
+                }
+            }
         }
         table.bytes = byte_ids
             .iter()
@@ -82,18 +92,6 @@ impl PairTable {
         }
         self.insert(left_id, right_id, join);
         Ok(())
-    }
-
-    /// Every split of every token into two tokens, with the token's id as rank.
-    fn insert_all_splits(&mut self, vocab: &Vocab) {
-        for (id, token) in vocab.iter() {
-            for at in 1..token.len() {
-                let (left, right) = token.split_at(at);
-                if let (Some(left), Some(right)) = (vocab.id(left), vocab.id(right)) {
-                    self.insert(left, right, Join { rank: id, id });
-                }
-            }
-        }
     }
 
     fn insert(&mut self, left: u32, right: u32, join: Join) {
@@ -138,18 +136,18 @@ impl PairTable {
         self.bytes[usize::from(left) << 8 | usize::from(right)]
     }
 
-    /// The joins of pairs that do not rank behind all pairs that make their parts. Without any, a word can be joined rank
-    /// by rank, and a join never brings a pair of lower rank with it.
-    pub(crate) fn out_of_order(&self, vocab_size: usize) -> impl Iterator<Item = Join> {
+    /// Whether every pair ranks behind the pairs that make its parts: then a word can be joined rank by rank, and a join
+    /// never brings a pair of lower rank with it. All vocabularies that were trained are so.
+    pub(crate) fn is_monotone(&self, vocab_size: usize) -> bool {
         let pairs = || self.slots.iter().filter(|(key, _)| *key != EMPTY);
         let mut made_by = vec![None; vocab_size];
         for (_, join) in pairs() {
             let made = &mut made_by[join.id as usize];
             *made = Some(join.rank).max(*made);
         }
-        pairs().filter_map(move |(key, join)| {
+        pairs().all(|(key, join)| {
             let parts = [(key >> 32) as usize, (key & 0xffff_ffff) as usize];
-            parts.iter().any(|&part| made_by[part] >= Some(join.rank)).then_some(*join)
+            parts.iter().all(|&part| made_by[part] < Some(join.rank))
         })
     }
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::definition::{AddedToken, Definition, Merges};
-use crate::encode::{Allowed, Bpe, ScratchPool, Selection, WordScratch};
+use crate::encode::{Allowed, Bpe, ScratchPool, Selection};
 use crate::error::{Error, Result};
+use crate::live;
 use crate::merges::PairTable;
 use crate::pretokenize::PreTokenizer;
 use crate::vocab::{Vocab, escape};
@@ -38,12 +39,12 @@ impl Tokenizer {
             vocab.insert(token, *id)?;
         }
         let byte_ids = byte_ids(&vocab)?;
-        let pairs = PairTable::new(&vocab, &definition.merges, &byte_ids)?;
+        let pairs = PairTable::new(&definition, &vocab, &byte_ids)?;
         for AddedToken { content, id, .. } in &definition.added_tokens {
             vocab.insert_added(content.as_bytes(), *id)?;
         }
         Ok(Tokenizer {
-            bpe: Bpe::new(&definition, &vocab, byte_ids, pairs),
+            bpe: Bpe::new(byte_ids, pairs, definition.whole_words, vocab.size()),
             pre_tokenizer: PreTokenizer::new(&definition.pattern)?,
             all: Selection::new(&definition, &Allowed::All)?,
             none: Selection::new(&definition, &Allowed::None)?,
@@ -89,15 +90,7 @@ impl Tokenizer {
     pub fn merges(&self) -> Cow<'_, [(Vec<u8>, Vec<u8>)]> {
         match &self.definition.merges {
             Merges::Listed(merges) => Cow::Borrowed(merges),
-            Merges::ByRank => {
-                let mut scratch = WordScratch::default();
-                let longer = self.definition.vocab.iter().filter(|(token, _)| token.len() > 1);
-                let joined = longer.filter_map(|(token, id)| {
-                    let (left, right) = self.bpe.last_join(token, *id, &mut scratch)?;
-                    Some((self.vocab.token(left)?.to_vec(), self.vocab.token(right)?.to_vec()))
-                });
-                Cow::Owned(joined.collect())
-            }
+            Merges::ByRank => Cow::Owned(live::by_rank(&self.definition.vocab)),
         }
     }
 

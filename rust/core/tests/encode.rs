@@ -107,7 +107,7 @@ proptest! {
             prop_assert_eq!(batch, [ids.as_slice(), &ids].concat());
             let len = ids.len() as u64;
             prop_assert_eq!(offsets, [0, len, len, 2 * len]);
-            let (same, spans) = tokenizer.encode_with_offsets(&text, &Allowed::All).unwrap();
+            let (same, spans) = tokenizer.encode_with_offsets(&text, &Allowed::All, &Control::default()).unwrap();
             prop_assert_eq!(&same, &ids);
             prop_assert_eq!(spans.len(), ids.len());
             let flagged = tokenizer.definition().added_tokens.iter().any(|token| token.rstrip);
@@ -175,7 +175,7 @@ fn spans_are_those_of_the_text_as_given_under_nfc() {
     definition.normalizer = Normalizer::Nfc;
     let tokenizer = Tokenizer::new(definition).unwrap();
     let text = "e\u{301}q <|x|>\u{212b}";
-    let (ids, spans) = tokenizer.encode_with_offsets(text, &Allowed::All).unwrap();
+    let (ids, spans) = tokenizer.encode_with_offsets(text, &Allowed::All, &Control::default()).unwrap();
     let spans: Vec<(Vec<u8>, std::ops::Range<usize>)> =
         ids.iter().map(|&id| tokenizer.token_bytes(id).unwrap().to_vec()).zip(spans).collect();
     let expected: Vec<(&[u8], _)> =

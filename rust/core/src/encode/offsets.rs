@@ -13,10 +13,14 @@ impl Tokenizer {
     /// has that character's range. Under NFC the range is one of the text as given.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
-    pub fn encode_with_offsets(&self, text: &str, allowed: &Allowed) -> Result<(Vec<u32>, Vec<Range<usize>>)> {
+    /// As [`Tokenizer::encode`], and [`crate::Error::Cancelled`].
+    pub fn encode_with_offsets(
+        &self,
+        text: &str,
+        allowed: &Allowed,
+        control: &Control,
+    ) -> Result<(Vec<u32>, Vec<Range<usize>>)> {
         let selection = self.select(allowed)?;
-        let control = Control::default();
         let mut ids = Vec::new();
         let mut spans: Vec<Range<usize>> = Vec::new();
         self.scratch().with(|scratch| {
@@ -42,7 +46,7 @@ impl Tokenizer {
                     }
                     Piece::Text(ordinary, mut at) => {
                         let first = ids.len();
-                        self.encode_ordinary_into(ordinary, scratch, &control, &mut ids)?;
+                        self.encode_ordinary_into(ordinary, scratch, control, &mut ids)?;
                         // The tokens of a text without added tokens are its bytes, end to end.
                         for &id in &ids[first..] {
                             let len = self.vocab().token(id).map_or(0, <[u8]>::len);

@@ -3,15 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::definition::{Definition, Merges};
-use crate::merges::{Join, NEVER, PairTable};
+use super::memo::Memo;
+use crate::merges::{NEVER, PairTable};
 use crate::vocab::Vocab;
 
 /// Words up to this many bytes are joined by looking for the lowest rank again and again, which for few tokens beats any
-/// data structure.
+/// data structure. Longer ones are joined in windows of this many bytes.
 const SHORT: usize = 64;
-/// Longer words are joined in windows of about this many bytes, whose working set stays in the first-level cache.
-const WINDOW: usize = SHORT;
+/// Windows and seams of up to this many bytes are remembered: what makes words long is mostly repetition. It is more than
+/// two tokens of any vocabulary in use have.
+const REMEMBERED: usize = 512;
+/// Bytes remembered.
+const MEMORY: usize = 1 << 16;
 
 /// The rules by which the tokens of a word are joined.
 #[derive(Debug)]
@@ -25,12 +28,34 @@ pub(crate) struct Bpe {
 }
 
 /// Memory for joining long words, kept from word to word.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct WordScratch {
+    heap: HeapScratch,
+    memo: Memo,
+    window: Vec<u32>,
+    seam: Vec<u8>,
+    middle: Vec<u32>,
+    apart: Vec<u32>,
+}
+
+impl Default for WordScratch {
+    fn default() -> Self {
+        let memo = Memo::new(MEMORY);
+        WordScratch {
+            heap: HeapScratch::default(),
+            memo,
+            window: Vec::new(),
+            seam: Vec::new(),
+            middle: Vec::new(),
+            apart: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct HeapScratch {
     heap: BinaryHeap<Reverse<u64>>,
     nodes: Vec<Node>,
-    window: Vec<u32>,
-    around_seam: Vec<u8>,
 }
 
 /// A token in a long word, in a list linked by the positions of first bytes.
@@ -47,25 +72,9 @@ struct Node {
 const NONE: u32 = u32::MAX;
 
 impl Bpe {
-    pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: [u32; 256], pairs: PairTable) -> Bpe {
-        let mut bpe = Bpe { byte_ids, pairs, whole_words: definition.whole_words, monotone: false };
-        bpe.monotone = bpe.is_monotone(definition, vocab);
-        bpe
-    }
-
-    /// Vocabularies that were trained are. A list of their merges shows it; of those that have only ranks, pairs that
-    /// were never merges (`a`+`bc`, where `abc` was made of `ab`+`c` before there was a `bc`) seem to contradict.
-    ///
-    /// Such a pair never stands side by side if lower ranks join its bytes to two tokens that make the same token: let it
-    /// be the first of its kind to do so. Nothing crossed the borders of its bytes, and all pairs so far went rank by rank,
-    /// so at that token's rank these bytes had become the two tokens, and then the one.
-    fn is_monotone(&self, definition: &Definition, vocab: &Vocab) -> bool {
-        let mut scratch = WordScratch::default();
-        let mut never_stands = |join: Join| {
-            let token = vocab.token(join.id).unwrap_or_default();
-            definition.merges == Merges::ByRank && self.last_join(token, join.rank, &mut scratch).is_some()
-        };
-        self.pairs.out_of_order(vocab.size()).all(&mut never_stands)
+    pub(crate) fn new(byte_ids: [u32; 256], pairs: PairTable, whole_words: bool, vocab_size: usize) -> Bpe {
+        let monotone = pairs.is_monotone(vocab_size);
+        Bpe { byte_ids, pairs, whole_words, monotone }
     }
 
     /// Appends the ids of `word` to `ids`.
@@ -81,37 +90,25 @@ impl Bpe {
             return;
         }
         if word.len() <= SHORT {
-            self.join_short(word, NEVER, ids);
+            self.join_short(word, ids);
         } else if self.monotone {
             self.join_windows(vocab, word, scratch, ids);
         } else {
-            self.join_long(word, scratch, ids);
+            self.join_long(word, &mut scratch.heap, ids);
         }
     }
 
-    /// The two tokens that `token` is joined from when only pairs below `rank` join, if they are two.
-    pub(crate) fn last_join(&self, token: &[u8], rank: u32, scratch: &mut WordScratch) -> Option<(u32, u32)> {
-        let mut ids = Vec::new();
-        if token.len() <= SHORT {
-            self.join_short(token, rank, &mut ids);
-        } else {
-            self.join_long_below(token, rank, scratch, &mut ids);
-        }
-        if let [left, right] = ids[..] { Some((left, right)) } else { None }
-    }
-
-    /// Joins pairs of ranks below `limit` in at most `SHORT` bytes.
-    fn join_short(&self, word: &[u8], limit: u32, ids: &mut Vec<u32>) {
+    fn join_short(&self, word: &[u8], ids: &mut Vec<u32>) {
         // Most words are short, and clearing memory for long ones would cost more than joining them.
         if word.len() <= SHORT / 4 {
-            self.join_scanning::<{ SHORT / 4 }>(word, limit, ids);
+            self.join_scanning::<{ SHORT / 4 }>(word, ids);
         } else {
-            self.join_scanning::<SHORT>(word, limit, ids);
+            self.join_scanning::<SHORT>(word, ids);
         }
     }
 
     /// Looks for the lowest rank again after each join, in a word of 1 to `N` bytes.
-    fn join_scanning<const N: usize>(&self, word: &[u8], limit: u32, ids: &mut Vec<u32>) {
+    fn join_scanning<const N: usize>(&self, word: &[u8], ids: &mut Vec<u32>) {
         let mut tokens = [0u32; N];
         // By place: what the token there and the next join to, and its rank.
         let mut joined = [0u32; N];
@@ -127,7 +124,7 @@ impl Bpe {
         loop {
             // Two loops without branches in them are faster than one that remembers the place.
             let lowest = ranks[..len].iter().fold(NEVER, |lowest, &rank| lowest.min(rank));
-            if lowest >= limit {
+            if lowest == NEVER {
                 break;
             }
             let at = ranks[..len].iter().position(|&rank| rank == lowest).unwrap_or(0);
@@ -148,19 +145,15 @@ impl Bpe {
         ids.extend_from_slice(&tokens[..len]);
     }
 
-    fn join_long(&self, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
-        self.join_long_below(word, NEVER, scratch, ids);
-    }
-
-    /// Joins pairs of ranks below `limit` in a word of any length (up to 2^32 bytes) by a heap of (rank, place).
-    fn join_long_below(&self, word: &[u8], limit: u32, scratch: &mut WordScratch, ids: &mut Vec<u32>) {
-        let WordScratch { heap, nodes, .. } = scratch;
+    /// Joins a word of any length (up to 2^32 bytes) by a heap of (rank, place).
+    fn join_long(&self, word: &[u8], scratch: &mut HeapScratch, ids: &mut Vec<u32>) {
+        let HeapScratch { heap, nodes } = scratch;
         nodes.clear();
         let mut ranks = std::mem::take(heap).into_vec();
         ranks.clear();
         for (i, &byte) in word.iter().enumerate() {
             let rank = word.get(i + 1).map_or(NEVER, |&next| self.pairs.find_bytes(byte, next).rank);
-            if rank < limit {
+            if rank != NEVER {
                 ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
             }
             let previous = if i == 0 { NONE } else { i as u32 - 1 };
@@ -184,7 +177,7 @@ impl Bpe {
             let mut renew = |nodes: &mut [Node], left: usize, right: usize| {
                 let rank = self.pairs.find(nodes[left].id, nodes[right].id).rank;
                 nodes[left].rank = rank;
-                if rank < limit {
+                if rank != NEVER {
                     heap.push(Reverse(u64::from(rank) << 32 | left as u64));
                 }
             };
@@ -213,60 +206,81 @@ impl Bpe {
     /// tokens, which is paired from its start or from the last border that no pair crossed.)
     fn join_windows(&self, vocab: &Vocab, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
         let first = ids.len();
-        for window in word.chunks(WINDOW) {
+        for window in word.chunks(SHORT) {
             let mut right = std::mem::take(&mut scratch.window);
             right.clear();
-            self.join_short(window, NEVER, &mut right);
+            self.join_remembered(window, scratch, &mut right);
             self.append(vocab, first, &right, scratch, ids);
             scratch.window = right;
         }
     }
 
+    /// Joins what may have been joined before.
+    fn join_remembered(&self, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        let WordScratch { heap, memo, .. } = scratch;
+        if word.len() > REMEMBERED {
+            self.join_long(word, heap, ids);
+        } else if word.len() > SHORT {
+            memo.encode(word, ids, |word, ids| self.join_long(word, heap, ids));
+        } else {
+            memo.encode(word, ids, |word, ids| self.join_short(word, ids));
+        }
+    }
+
     /// Appends the encoding `right` to the encoding `ids[first..]`, joining more of both anew until the seam holds.
     fn append(&self, vocab: &Vocab, first: usize, right: &[u32], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+        let mut middle = std::mem::take(&mut scratch.middle);
         let mut reach = 0;
         loop {
             let from = ids.len() - reach.min(ids.len() - first);
             let to = reach.min(right.len());
-            let mut middle = Vec::new();
-            if reach > 0 {
-                let mut bytes = std::mem::take(&mut scratch.around_seam);
-                bytes.clear();
-                let tokens = ids[from..].iter().chain(&right[..to]);
-                tokens.for_each(|&id| bytes.extend_from_slice(vocab.token(id).unwrap_or_default()));
-                self.join_long(&bytes, scratch, &mut middle);
-                scratch.around_seam = bytes;
-            }
-            let left_of_seam = ids[first..from].last().copied();
-            let right_of_seam = right.get(to).copied();
-            let holds = match (middle.first(), middle.last()) {
-                (Some(&start), Some(&end)) => {
-                    left_of_seam.is_none_or(|left| self.stay_apart(vocab, left, start))
-                        && right_of_seam.is_none_or(|right| self.stay_apart(vocab, end, right))
-                }
-                _ => left_of_seam
-                    .is_none_or(|left| right_of_seam.is_none_or(|right| self.stay_apart(vocab, left, right))),
+            middle.clear();
+            self.join_tokens(vocab, ids[from..].iter().chain(&right[..to]), scratch, &mut middle);
+            let left_of_seam = ids[first..from].last();
+            let right_of_seam = right.get(to);
+            let start = middle.first().or(right_of_seam);
+            let end = middle.last().or(left_of_seam);
+            let mut holds = |left: Option<&u32>, right: Option<&u32>| match (left, right) {
+                (Some(&left), Some(&right)) => self.stay_apart(vocab, left, right, scratch),
+                _ => true,
             };
-            if holds {
+            // Without a middle the two borders are one.
+            if holds(left_of_seam, start) && (middle.is_empty() || holds(end, right_of_seam)) {
                 ids.truncate(from);
                 ids.extend_from_slice(&middle);
                 ids.extend_from_slice(&right[to..]);
+                scratch.middle = middle;
                 return;
             }
             reach = (reach * 2).max(1);
         }
     }
 
-    /// Whether two tokens, joined apart from all else, stay the two they are.
-    fn stay_apart(&self, vocab: &Vocab, left: u32, right: u32) -> bool {
-        let bytes = [left, right].map(|id| vocab.token(id).unwrap_or_default()).concat();
-        let mut ids = Vec::new();
-        if bytes.len() <= SHORT {
-            self.join_short(&bytes, NEVER, &mut ids);
-        } else {
-            self.join_long(&bytes, &mut WordScratch::default(), &mut ids);
+    /// Joins the bytes of `tokens` anew.
+    fn join_tokens<'a>(
+        &self,
+        vocab: &Vocab,
+        tokens: impl Iterator<Item = &'a u32>,
+        scratch: &mut WordScratch,
+        ids: &mut Vec<u32>,
+    ) {
+        let mut bytes = std::mem::take(&mut scratch.seam);
+        bytes.clear();
+        tokens.for_each(|&id| bytes.extend_from_slice(vocab.token(id).unwrap_or_default()));
+        if !bytes.is_empty() {
+            self.join_remembered(&bytes, scratch, ids);
         }
-        ids == [left, right]
+        scratch.seam = bytes;
+    }
+
+    /// Whether two tokens, joined apart from all else, stay the two they are.
+    fn stay_apart(&self, vocab: &Vocab, left: u32, right: u32, scratch: &mut WordScratch) -> bool {
+        let mut ids = std::mem::take(&mut scratch.apart);
+        ids.clear();
+        self.join_tokens(vocab, [left, right].iter(), scratch, &mut ids);
+        let apart = ids == [left, right];
+        scratch.apart = ids;
+        apart
     }
 }
 
@@ -277,6 +291,7 @@ mod tests {
     use super::*;
     use crate::control::Control;
     use crate::count::WordCounts;
+    use crate::definition::{Definition, Merges};
     use crate::pretokenize::Pattern;
     use crate::train::{TieBreak, train};
 
@@ -284,8 +299,8 @@ mod tests {
         let mut vocab = Vocab::default();
         definition.vocab.iter().for_each(|(token, id)| vocab.insert(token, *id).unwrap());
         let byte_ids = std::array::from_fn(|byte| vocab.id(&[byte as u8]).unwrap());
-        let pairs = PairTable::new(&vocab, &definition.merges, &byte_ids).unwrap();
-        let bpe = Bpe::new(definition, &vocab, byte_ids, pairs);
+        let pairs = PairTable::new(definition, &vocab, &byte_ids).unwrap();
+        let bpe = Bpe::new(byte_ids, pairs, definition.whole_words, vocab.size());
         (vocab, bpe)
     }
 
@@ -336,7 +351,7 @@ mod tests {
                 bpe.encode(&vocab, &word, &mut scratch, &mut ids);
                 prop_assert_eq!(&ids, &expected);
                 ids.clear();
-                bpe.join_long(&word, &mut scratch, &mut ids);
+                bpe.join_long(&word, &mut scratch.heap, &mut ids);
                 prop_assert_eq!(&ids, &expected);
                 if bpe.monotone {
                     // Windows far smaller than real ones, so that seams are everywhere.
@@ -344,7 +359,7 @@ mod tests {
                         ids.clear();
                         for part in word.chunks(window) {
                             let mut right = Vec::new();
-                            bpe.join_long(part, &mut scratch, &mut right);
+                            bpe.join_long(part, &mut scratch.heap, &mut right);
                             bpe.append(&vocab, 0, &right, &mut scratch, &mut ids);
                         }
                         prop_assert_eq!(&ids, &expected, "windows of {}", window);

@@ -2,11 +2,14 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::added;
+use super::broken;
 use super::byte_chars;
-use super::live::{self, Merge};
-use super::vocabulary::{self, Entries, Spelt, SpeltMerge, assign_ids, broken, parse, split_merge};
+use super::json::{Entries, Ordered, SpeltMerge, parse, split_merge};
+use super::spelt::{self, Spelt};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
+use crate::live::{self, Merge};
 use crate::pretokenize::Pattern;
 
 /// Reads the pair; `origins` are the names of the two files in errors.
@@ -51,7 +54,7 @@ pub fn read(
     let special_tokens = special_tokens.unwrap_or_else(|| spelt.unused().map(|(token, _)| token.to_owned()).collect());
     let unused: FxHashMap<&str, u32> = spelt.unused().collect();
     let ids = spelt.ids();
-    let added_tokens = assign_ids(&special_tokens, spelt.highest_id(), |token| {
+    let added_tokens = added::assign_ids(&special_tokens, spelt.highest_id(), |token| {
         // A special token stands there as it is; one that merges make as well is spelt like any other.
         unused.get(token).or_else(|| ids.get(byte_chars::encode(token.as_bytes()).as_str())).copied()
     })?;
@@ -82,7 +85,7 @@ pub fn write(definition: &Definition, origin: &str) -> Result<(String, String)> 
     if definition.normalizer == Normalizer::Nfc {
         return refuse("the normalizer NFC".to_owned());
     }
-    if let Some(token) = vocabulary::beyond_text_and_id(&definition.added_tokens) {
+    if let Some(token) = added::beyond_text_and_id(&definition.added_tokens) {
         return refuse(token);
     }
     let by_rank;
@@ -104,17 +107,21 @@ pub fn write(definition: &Definition, origin: &str) -> Result<(String, String)> 
     for SpeltMerge(left, right) in &spelt_merges {
         merges_txt.extend([left, " ", right, "\n"]);
     }
-    let vocab = vocabulary::spell(definition, |_| true)?;
-    // Such a token would come back as a special one.
+    let vocab = spelt::spell(definition, |_| true)?;
+    // The reader takes the entries that merges have no use for as the special tokens.
     let used: FxHashSet<&str> =
         spelt_merges.iter().flat_map(|SpeltMerge(left, right)| [left.as_str(), right.as_str()]).collect();
     let made: FxHashSet<String> = spelt_merges.iter().map(|SpeltMerge(left, right)| format!("{left}{right}")).collect();
     let added: FxHashSet<u32> = definition.added_tokens.iter().map(|token| token.id).collect();
     let plain = |token: &str| token.chars().nth(1).is_none() || used.contains(token) || made.contains(token);
-    if let Some((token, _)) = vocab.iter().find(|(token, id)| !plain(token) && !added.contains(id)) {
-        return refuse(format!("the token {token:?}, which no merge makes,"));
+    if let Some((token, id)) = vocab.iter().find(|(token, id)| plain(token) == added.contains(id)) {
+        return refuse(if added.contains(id) {
+            format!("the special token {token:?}, which merges make too,")
+        } else {
+            format!("the token {token:?}, which no merge makes,")
+        });
     }
-    let vocab_json = serde_json::to_string(&vocabulary::Ordered(vocab))
+    let vocab_json = serde_json::to_string(&Ordered(vocab))
         .map_err(|error| broken(origin, format!("cannot be written: {error}")))?;
     Ok((vocab_json, merges_txt))
 }

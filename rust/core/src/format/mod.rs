@@ -1,13 +1,14 @@
 //! The published file formats: readers and writers between bytes and [`crate::Definition`].
 
+mod added;
 pub mod byte_chars;
 pub mod gpt2;
 pub mod hf;
-pub mod live;
+mod json;
 pub mod onig;
 mod published;
+mod spelt;
 pub mod tiktoken;
-mod vocabulary;
 pub mod word_counts;
 
 use std::fs;
@@ -39,7 +40,7 @@ pub fn load(path: &Path, pattern: Option<Pattern>, special_tokens: Option<Vec<St
     let unknown = |message: &str| Err(Error::Input { origin: origin.clone(), message: message.to_owned() });
     let first_line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     if bytes.trim_ascii_start().starts_with(b"{") {
-        if vocabulary::is_flat(&bytes, &origin)? {
+        if json::is_flat(&bytes, &origin)? {
             return unknown("a vocabulary without its merges; pass the folder that has vocab.json and merges.txt both");
         }
         return load_hf(&bytes, &origin, pattern, special_tokens);
@@ -56,9 +57,9 @@ pub fn load(path: &Path, pattern: Option<Pattern>, special_tokens: Option<Vec<St
 
 fn load_folder(folder: &Path, pattern: Option<Pattern>, special_tokens: Option<Vec<String>>) -> Result<Definition> {
     let read = |path: &Path| fs::read(path).map_err(Error::io(path));
-    let json = folder.join("tokenizer.json");
-    if json.is_file() {
-        return load_hf(&read(&json)?, &json.display().to_string(), pattern, special_tokens);
+    let whole = folder.join("tokenizer.json");
+    if whole.is_file() {
+        return load_hf(&read(&whole)?, &whole.display().to_string(), pattern, special_tokens);
     }
     for (vocab, merges) in GPT2_NAMES.map(|(vocab, merges)| (folder.join(vocab), folder.join(merges))) {
         if vocab.is_file() {
@@ -85,7 +86,7 @@ fn load_hf(
             definition.pattern.name()
         )));
     }
-    vocabulary::append_special(&mut definition, &special_tokens.unwrap_or_default())?;
+    added::append_special(&mut definition, &special_tokens.unwrap_or_default())?;
     Ok(definition)
 }
 
@@ -112,7 +113,7 @@ pub fn from_vocab(
     }
     let (merges, normalizer) = (Merges::Listed(merges), Normalizer::None);
     let mut definition = Definition { vocab, merges, added_tokens, pattern, normalizer, whole_words: false };
-    vocabulary::append_special(&mut definition, special_tokens)?;
+    added::append_special(&mut definition, special_tokens)?;
     Ok(definition)
 }
 
@@ -153,4 +154,9 @@ fn save_folder(definition: &Definition, folder: &Path, origin: &str) -> Result<(
         files.push(file);
     }
     files.into_iter().try_for_each(AtomicFile::commit)
+}
+
+/// Shorthand for an [`Error::Vocabulary`].
+fn broken(origin: &str, message: impl Into<String>) -> Error {
+    Error::Vocabulary { origin: origin.to_owned(), message: message.into() }
 }

@@ -5,11 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustc_hash::FxHashMap;
 
-use super::live;
 use super::published;
-use super::vocabulary::{self, assign_ids, broken, check_bytes};
+use super::spelt::check_bytes;
+use super::{added, broken};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
+use crate::live;
 use crate::pretokenize::Pattern;
 
 /// Reads a `.tiktoken` file; `origin` names it in errors.
@@ -40,12 +41,12 @@ pub fn read(
     let known: FxHashMap<String, u32> = known.into_iter().collect();
     let in_vocab: FxHashMap<&[u8], u32> = vocab.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
     let highest = vocab.last().map_or(0, |(_, rank)| *rank);
-    let added_tokens = assign_ids(&special_tokens, highest, |token| {
+    let added_tokens = added::assign_ids(&special_tokens, highest, |token| {
         in_vocab.get(token.as_bytes()).or_else(|| known.get(token)).copied()
     })?;
     let mut definition =
         Definition { vocab, merges: Merges::ByRank, added_tokens, pattern, normalizer, whole_words: true };
-    vocabulary::leave_to_added(&mut definition);
+    added::leave_to_added(&mut definition);
     Ok(definition)
 }
 
@@ -99,7 +100,7 @@ pub fn write(definition: &Definition, origin: &str) -> Result<Vec<u8>> {
         let feature = format!("{feature} in a .tiktoken file (save as tokenizer.json instead)");
         Err(Error::Unsupported { origin: origin.to_owned(), feature })
     };
-    if let Some(token) = vocabulary::beyond_text_and_id(&definition.added_tokens) {
+    if let Some(token) = added::beyond_text_and_id(&definition.added_tokens) {
         return refuse(&token);
     }
     let by_rank = live::by_rank(&definition.vocab);

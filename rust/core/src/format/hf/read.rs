@@ -6,8 +6,11 @@ use serde_json::Value;
 use super::components::{self, Feature};
 use crate::definition::{AddedToken, Definition, Merges};
 use crate::error::{Error, Result};
-use crate::format::live;
-use crate::format::vocabulary::{Entries, Spelt, SpeltMerge, assign_ids, broken, check_ids, parse};
+use crate::format::broken;
+use crate::format::json::{Entries, SpeltMerge, parse};
+use crate::format::spelt::{Spelt, check_ids};
+use crate::live;
+use crate::special;
 
 #[derive(Deserialize)]
 struct File {
@@ -102,8 +105,7 @@ pub fn read(json: &[u8], origin: &str) -> Result<Definition> {
 
 fn added_tokens(added: Vec<Added>, spelt: &Spelt, origin: &str) -> Result<Vec<AddedToken>> {
     let contents: Vec<String> = added.iter().map(|token| token.content.clone()).collect();
-    // Only for its checks: empty ones and duplicates.
-    assign_ids(&contents, 0, |_| Some(0))?;
+    special::check(&contents)?;
     let ids = spelt.ids();
     let mut tokens = Vec::with_capacity(added.len());
     for token in added {

@@ -2,9 +2,9 @@
 
 use crate::definition::{AddedToken, Definition, Merges, Normalizer};
 use crate::error::Result;
-use crate::format::live::{self, Merge};
-use crate::format::vocabulary::{self, Ordered, broken};
-use crate::format::{byte_chars, onig};
+use crate::format::json::Ordered;
+use crate::format::{broken, byte_chars, onig, spelt};
+use crate::live::{self, Merge};
 use crate::pretokenize::Pattern;
 
 #[derive(serde::Serialize)]
@@ -52,9 +52,9 @@ struct Split {
 }
 
 #[derive(serde::Serialize)]
-#[allow(non_snake_case, reason = "the file's own key")]
 struct Regex {
-    Regex: String,
+    #[serde(rename = "Regex")]
+    regex: String,
 }
 
 #[derive(serde::Serialize)]
@@ -93,7 +93,7 @@ pub fn write(definition: &Definition, origin: &str) -> Result<String> {
     let pre_tokenizer = match &definition.pattern {
         Pattern::Gpt2 => PreTokenizer::ByteLevel(byte_level(true)),
         pattern => {
-            let pattern = Regex { Regex: onig::to_onig(pattern)? };
+            let pattern = Regex { regex: onig::to_onig(pattern)? };
             let split = Split { r#type: "Split", pattern, behavior: "Isolated", invert: false };
             PreTokenizer::Sequence { r#type: "Sequence", pretokenizers: (split, byte_level(false)) }
         }
@@ -150,7 +150,7 @@ fn added(token: &AddedToken) -> Added<'_> {
 /// do only where they must: on loading, `tokenizers` looks an added token up in the vocabulary and numbers it after the
 /// highest one otherwise, whatever id the file says.
 fn vocab(definition: &Definition) -> Result<Vec<(String, u32)>> {
-    let vocab = vocabulary::spell(definition, |token| token.special)?;
+    let vocab = spelt::spell(definition, |token| token.special)?;
     let size = vocab.len();
     let mut highest_added = definition.added_tokens.iter().filter(|token| token.special).map(|token| token.id).max();
     let mut numbered = true;
@@ -162,5 +162,5 @@ fn vocab(definition: &Definition) -> Result<Vec<(String, u32)>> {
         numbered &= next == token.id;
         highest_added = highest_added.max(Some(token.id));
     }
-    if numbered { Ok(vocab) } else { vocabulary::spell(definition, |_| true) }
+    if numbered { Ok(vocab) } else { spelt::spell(definition, |_| true) }
 }

@@ -1,0 +1,134 @@
+"""The machine that a run is on: device, precision, compilation and processes, chosen where the config leaves them open."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from bloomery.accounting import peak_flops
+from bloomery.errors import ArgumentError
+from bloomery.train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What was chosen, and this process's place among all."""
+
+    device: torch.device
+    precision: torch.dtype
+    compiled: bool
+    deterministic: bool
+    rank: int
+    world_size: int
+
+    @classmethod
+    def choose(cls, config: TrainConfig) -> "Runtime":
+        """Chooses for this machine; under torchrun the process group must stand (`process_group`).
+
+        Raises:
+            ArgumentError: A device that is not there.
+        """
+        device = _device(config.device)
+        precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(config.precision)
+        if precision is None:
+            fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = torch.bfloat16 if fast else torch.float32
+        compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
+        started = dist.is_initialized()
+        return cls(
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            deterministic=config.deterministic or device.type == "cpu",
+            rank=dist.get_rank() if started else 0,
+            world_size=dist.get_world_size() if started else 1,
+        )
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """The device as people call it."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    @property
+    def peak_flops(self) -> float | None:
+        """The bfloat16 peak of all processes' accelerators together, against which MFU is told."""
+        peak = peak_flops(self.name) if self.device.type == "cuda" else None
+        return None if peak is None else peak * self.world_size
+
+    def apply(self) -> None:
+        """Sets torch's process-wide switches."""
+        if self.deterministic:
+            # cuBLAS reads it when the first product is computed.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(self.deterministic)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+            torch.set_float32_matmul_precision("high")
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Matrix products in the chosen precision."""
+        if self.precision is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+    def sum(self, *values: float) -> list[float]:
+        """The sums over all processes."""
+        if self.world_size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def wait(self) -> None:
+        """Waits until all processes are here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+    def __str__(self) -> str:
+        """The choices in a line."""
+        kind = str(self.precision).removeprefix("torch.")
+        parts = [self.name, kind, "compiled" if self.compiled else "not compiled"]
+        if self.device.type == "cpu":
+            parts.append(f"{torch.get_num_threads()} threads")
+        if self.deterministic:
+            parts.append("deterministic")
+        if self.world_size > 1:
+            parts.append(f"{self.world_size} processes")
+        return ", ".join(parts)
+
+
+@contextmanager
+def process_group(config: TrainConfig) -> Iterator[None]:
+    """The processes that torchrun started, joined; nothing where it did not."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    device = _device(config.device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ArgumentError(f"train.device = {name!r} is no device: use auto, cpu or cuda") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ArgumentError(f"train.device = {name!r}: no CUDA device is there; use auto or cpu")
+        if device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
