@@ -1,6 +1,7 @@
 """The exported folder in the real transformers, and folders that transformers writes, here."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,9 +24,10 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_logits_and_greedy_text_are_equal(tmp_path: Path, make_model, tokenizer: Tokenizer, tie_embeddings: bool):
     model = make_model(tie_embeddings=tie_embeddings)
     export_hf(model, tokenizer, tmp_path / "exported")
-    peer, loading = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported", output_loading_info=True)
+    loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported", output_loading_info=True)
+    peer, loading = loaded
     peer_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
-    assert isinstance(peer, transformers.LlamaForCausalLM)
+    assert type(peer) is transformers.LlamaForCausalLM
     assert not any(loading.values()), loading
     assert peer.dtype == torch.float32
     assert peer.config.tie_word_embeddings == tie_embeddings
@@ -68,7 +70,7 @@ def test_the_end_of_text_ends_it_there_too(tmp_path: Path, model, tokenizer: Tok
     export_hf(model, tokenizer, tmp_path / "exported")
     (completion,) = generate(model, tokenizer, PROMPT, 20, sampling=Sampling(temperature=0))
     assert completion.ids == free[: free.index(ending)]
-    peer = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
+    peer: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
     made = peer.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False)[0].tolist()
     assert made == [*prompt, *completion.ids, tokenizer.eot_id]
 

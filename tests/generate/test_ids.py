@@ -58,6 +58,14 @@ def test_the_cache_changes_nothing(make_model, sampling: Sampling, changes: dict
     assert len({tuple(row) for row in cached}) == len(cached)
 
 
+@past_the_context
+def test_fused_attention_changes_nothing(make_model) -> None:
+    model = make_model()
+    plain = generate_ids(model, PROMPTS, 30, sampling=GREEDY, use_cache=False)
+    model.use_fused_attention()
+    assert generate_ids(model, PROMPTS, 30, sampling=GREEDY) == plain
+
+
 def test_with_the_cache_each_token_is_read_once(model: TransformerLM, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[tuple[int, ...]] = []
     hidden = TransformerLM.hidden
@@ -171,6 +179,8 @@ def test_bad_prompts(model: TransformerLM) -> None:
         stream_ids(model, [[1], []], 4)
     with pytest.raises(ArgumentError, match="max_tokens must be at least 1, not 0"):
         stream_ids(model, [[1]], 0)
+    with pytest.raises(ArgumentError, match="seed must be 0 or more, not -1"):
+        stream_ids(model, [[1]], 4, seed=-1)
     for bad in (300, -1):
         with pytest.raises(
             TokenIdError, match=f"token id {bad} at position 2 of prompt 1 is beyond .* of 300"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import bloomery
-from bloomery.cli import account, fetch, tokenizer
+from bloomery.cli import account, export, fetch, generate, import_, tokenizer
 from bloomery.cli.arguments import ArgumentParser, UsageError
 from bloomery.errors import BloomeryError
 
@@ -36,6 +36,8 @@ def build_parser() -> ArgumentParser:
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
     tokenizer.add_parser(subcommands)
     fetch.add_parser(subcommands)
+    for module in (generate, export, import_):
+        module.add_parser(subcommands)
     account.add_parser(subcommands)
     return parser
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bloomery import Tokenizer
 from bloomery.errors import ArgumentError
-from bloomery.export.files import input_error, load_json, load_tensors, new_folder, save_json, save_tensors
 from bloomery.export.llama import (
     from_llama_config,
     from_llama_weights,
@@ -17,6 +16,7 @@ from bloomery.export.llama import (
     to_llama_config,
     to_llama_weights,
 )
+from bloomery.files import input_error, load_json, load_tensors, new_folder, save_json, save_tensors
 from bloomery.nn import TransformerLM
 
 _WEIGHTS = "model.safetensors"

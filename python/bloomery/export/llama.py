@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bloomery.config import TransformerConfig
 from bloomery.errors import ArgumentError, UnsupportedError
-from bloomery.export.files import input_error
+from bloomery.files import input_error
 
 _FIELDS = {
     "vocab_size": "vocab_size",

@@ -43,7 +43,7 @@ def generate_ids(
         The added ids of each row: fewer than `max_tokens` where one of `stop_ids` came.
 
     Raises:
-        ArgumentError: A prompt is empty, or `max_tokens` is below 1.
+        ArgumentError: A prompt is empty, `max_tokens` is below 1, or `seed` below 0.
         TokenIdError: An id of a prompt is beyond the model's vocabulary.
 
     Warns:
@@ -79,6 +79,8 @@ def stream_ids(
     """As `generate_ids`, but yields each token as it comes: the index of its row, and its id."""
     if max_tokens < 1:
         raise ArgumentError(f"max_tokens must be at least 1, not {max_tokens}")
+    if seed is not None and seed < 0:
+        raise ArgumentError(f"seed must be 0 or more, not {seed}")
     for index, prompt in enumerate(prompts):
         _check(prompt, index, model.config.vocab_size)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
@@ -121,7 +123,7 @@ def _stream(
         if allowed is not None:
             logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
         uniform = torch.tensor([draws[row].random() for row in choosing], dtype=torch.float64)
-        for row, chosen in zip(choosing, sampling.choose(logits, uniform), strict=True):
+        for row, chosen in zip(choosing, sampling.choose(logits, uniform).cpu(), strict=True):
             token = int(chosen)
             if token in stop_ids:
                 active.remove(row)

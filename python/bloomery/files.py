@@ -40,8 +40,8 @@ def new_folder(folder: Path) -> Generator[Path]:
         temporary.rename(target)
         _sync(target.parent)
     except OSError as error:
-        if isinstance(error.filename, str):
-            error.filename = error.filename.replace(str(temporary), str(folder))
+        # Some have no name at all: a write that fails does not know the file's.
+        error.filename = str(error.filename or folder).replace(str(temporary), str(folder))
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
