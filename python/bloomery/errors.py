@@ -133,6 +133,10 @@ class CountOverflowError(BloomeryError, OverflowError):
     """A count that does not fit 64 bits."""
 
 
+class DivergedError(BloomeryError, ArithmeticError):
+    """A training loss that is not a finite number."""
+
+
 class InternalError(BloomeryError, RuntimeError):
     """A fault of this package: the Rust core panicked. Please report it with the input that caused it."""
 

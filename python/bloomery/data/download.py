@@ -85,8 +85,7 @@ def fetch_file(file: HubFile, folder: Path, *, endpoint: str | None = None, prog
     part = folder / f"{file.name}.{version}.part"
     with _locked(part) as stream:
         try:
-            with _progress_bars(show=sys.stderr.isatty() if progress is None else progress):
-                _receive(url, stream, size, file.name)
+            _receive(url, stream, size, file.name, show=sys.stderr.isatty() if progress is None else progress)
         except unreachable as error:
             if isinstance(error, OSError) and error.errno is not None:
                 error.filename = str(part)  # the disk, not the server
@@ -103,18 +102,24 @@ def fetch_file(file: HubFile, folder: Path, *, endpoint: str | None = None, prog
     return Fetched(target, target.stat().st_size, _verification(size, sha256), was_there=False)
 
 
-def _receive(url: str, stream: BinaryIO, size: int | None, name: str) -> None:
-    """Appends to the stream what it lacks of the file."""
-    # The hub annotates with a bare dict and a bare tqdm.
+def _receive(url: str, stream: BinaryIO, size: int | None, name: str, *, show: bool) -> None:
+    """Appends to the stream what it lacks of the file, showing a progress bar or not."""
+    # Their annotations have a bare dict, a bare tqdm, and keywords without any.
     from huggingface_hub.file_download import http_get  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
+    from tqdm import tqdm  # noqa: PLC0415 # the hub's own dependency
 
     have = stream.seek(0, os.SEEK_END)
     if size is None or have > size:
         have = stream.truncate(0)
     # Compressed on the way, the bytes could not be counted.
     headers = build_hf_headers(headers={"Accept-Encoding": "identity"})
-    http_get(url, stream, resume_size=have, headers=headers, expected_size=size, displayed_filename=name)
+    # The hub's own bar cannot be asked for where standard error is no terminal.
+    bar = tqdm.wrapattr(  # pyright: ignore[reportUnknownMemberType]
+        stream, "write", total=size, initial=have, desc=name, disable=not show
+    )
+    with _without_hub_bar(), bar as counted:
+        http_get(url, cast("BinaryIO", counted), resume_size=have, headers=headers, expected_size=size)
 
 
 @contextmanager
@@ -123,20 +128,24 @@ def _locked(part: Path) -> Generator[BinaryIO]:
     with part.open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DownloadError(f"{part}: another process is fetching this file: wait for it") from error
+            # Another process may have finished between the two lines above, and taken the name from the open file.
+            ours = part.stat().st_ino == os.fstat(stream.fileno()).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            ours = False
+        if not ours:
+            raise DownloadError(f"{part}: another process is fetching this file: wait for it, then try again")
         yield stream
 
 
 @contextmanager
-def _progress_bars(*, show: bool) -> Generator[None]:
+def _without_hub_bar() -> Generator[None]:
     from huggingface_hub.utils import (  # noqa: PLC0415
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,
     )
 
-    if show or are_progress_bars_disabled(_BARS):
+    if are_progress_bars_disabled(_BARS):
         yield
         return
     disable_progress_bars(_BARS)

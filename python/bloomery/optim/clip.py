@@ -1,12 +1,14 @@
 """Clipping of gradients."""
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
 
 _EPS = 1e-6
-_vector_norm: Callable[..., Tensor] = torch.linalg.vector_norm  # pyright: ignore[reportUnknownMemberType] # untyped
+# torch does not type it.
+_vector_norm = cast("Callable[..., Tensor]", torch.linalg.vector_norm)  # pyright: ignore[reportUnknownMemberType]
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -93,7 +93,7 @@ class EvaluationConfig:
 
     every: int = 100
     """Steps between evaluations; there is one before the first step and one after the last."""
-    windows: int | None = 256
+    windows: int = 256
     """Size of the fixed sample of windows; 0 takes the whole set."""
     batch_size: int | None = None
     """Windows at a time; as in training unless given."""
@@ -156,17 +156,22 @@ class RunConfig:
             InputError: It is not TOML.
             ArgumentError: A section or key that there is not (the message has the nearest), or a value of another type.
         """
+        return cls.from_dict(cls.read(path, overrides))
+
+    @staticmethod
+    def read(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The nested dicts that `load` makes a run of: what the file and the overrides say, and nothing else."""
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise _broken(path, str(error)) from error
         for name, text in (overrides or {}).items():
             section, _, key = name.rpartition(".")
-            target = values.setdefault(section, {}) if section else values
+            target: Any = values.setdefault(section, {}) if section else values
             if not isinstance(target, dict):
                 raise ArgumentError(f"{section!r} is not a section")
             target[key] = _parse(text)
-        return cls.from_dict(values)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -243,7 +248,7 @@ def _refuse_unknown(values: Mapping[str, Any], known: Mapping[str, Any], what: s
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """The value, if it is of the type; whole numbers pass for fractions."""
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in {Union, UnionType}:
         if value is None:
             return None
         (hint,) = (option for option in get_args(hint) if option is not NoneType)

@@ -1,0 +1,72 @@
+"""The validation loss: the mean over windows that are the same at every evaluation."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bloomery.data import Validation
+from bloomery.nn import TransformerLM
+from bloomery.train.loss import Loss
+from bloomery.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found."""
+
+    loss: float
+    """Mean cross-entropy of a token, in nats."""
+    bits_per_byte: float | None
+    """The same by the bytes of text that the tokens stand for: comparable between tokenizers."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss)."""
+        return math.exp(min(self.loss, 700))
+
+    def metrics(self) -> dict[str, float]:
+        """As it is written to metrics.jsonl."""
+        metrics = {"valid_loss": self.loss, "valid_perplexity": self.perplexity}
+        if self.bits_per_byte is not None:
+            metrics["valid_bits_per_byte"] = self.bits_per_byte
+        return metrics
+
+
+@torch.no_grad()
+def evaluate(
+    model: TransformerLM,
+    loss: Loss,
+    validations: Sequence[Validation],
+    batch_size: int,
+    runtime: Runtime,
+    token_bytes: NDArray[np.int64] | None = None,
+) -> Evaluation:
+    """The loss over all windows of all files, shared among the processes.
+
+    Args:
+        model: The model.
+        loss: How to compute the loss.
+        validations: The windows of each file.
+        batch_size: Windows at a time.
+        runtime: Where it runs.
+        token_bytes: By id, the bytes of a token; None leaves bits per byte out.
+    """
+    model.eval()
+    total, tokens, size = 0.0, 0, 0
+    for validation in validations:
+        for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
+            there = torch.from_numpy(inputs).to(runtime.device), torch.from_numpy(targets).to(runtime.device)
+            with runtime.autocast():
+                mean = loss(model, *there)
+            total += mean.item() * targets.size
+            tokens += targets.size
+            if token_bytes is not None:
+                size += int(token_bytes[targets].sum())
+    model.train()
+    total, all_tokens, all_bytes = runtime.sum(total, float(tokens), float(size))
+    bits = total / math.log(2) / all_bytes if all_bytes else None
+    return Evaluation(total / all_tokens, bits)
