@@ -14,8 +14,8 @@ import bloomery
 
 PACKAGE = Path(bloomery.__file__).parent
 
-_MODEL = {"nn", "optim", "data", "accounting", "config", "tokenizer"}
-_RUNS = {"train", "generate"} | _MODEL
+_MODEL = {"files", "nn", "optim", "data", "accounting", "config", "tokenizer"}
+_RUNS = {"train", "generate", "export"} | _MODEL
 # The parts of bloomery that each part may import, itself aside; `errors` is open to all but nn and optim.
 MAY_IMPORT = {
     "cli": {"experiments", "report", "cluster"} | _RUNS,
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "cluster": _RUNS,
     "train": _MODEL,
     "generate": _MODEL,
+    "export": _MODEL,
     "data": {"tokenizer", "config", "_core"},
     "accounting": {"config"},
     "nn": {"config"},
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "tokenizer": {"_core"},
     "config": set[str](),
     "errors": set[str](),
+    "files": set[str](),
     "__init__": {"tokenizer"},
 }
 # Packages from outside, where they are limited.
@@ -122,15 +124,16 @@ MAY_CALL = {
     "pretokenize": set[str](),
     "special": set[str](),
     "vocab": set[str](),
-    "merges": {"vocab"},
+    "merges": {"vocab", "live"},
+    "live": set[str](),
     "normalize": set[str](),
     "columnar": set[str](),
     "input": {"columnar"},
-    "format": {"columnar", "pretokenize", "special", "vocab", "merges"},
+    "format": {"columnar", "live", "pretokenize", "special", "vocab", "merges"},
     "count": {"input", "pretokenize", "special", "format"},
     "train": {"count", "pretokenize", "special", "vocab", "merges"},
     # The engine's object: what encoding and decoding read, and the methods that call them.
-    "tokenizer": {"encode", "decode", "normalize", "pretokenize", "special", "vocab", "merges"},
+    "tokenizer": {"encode", "decode", "live", "normalize", "pretokenize", "special", "vocab", "merges"},
     "encode": {"tokenizer", "input", "normalize", "pretokenize", "special", "vocab", "merges"},
     "decode": {"tokenizer", "special", "vocab"},
 }

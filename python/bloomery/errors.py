@@ -47,12 +47,12 @@ class VocabularyError(BloomeryError, ValueError):
 
 
 class UnsupportedError(BloomeryError, ValueError):
-    """A tokenizer file that asks for something that is not done here; nothing is approximated."""
+    """Something asked for that is not done here, or that a format cannot hold; nothing is approximated."""
 
     origin: str
     """The file, or a description of the value."""
     feature: str
-    """The feature by its name in the file."""
+    """The feature by its name in the file or the config."""
 
 
 class VocabSizeError(BloomeryError, ValueError):
@@ -156,4 +156,20 @@ class TrainingStoppedEarly(UserWarning):
         return (
             f"training stopped at {self.reached:,} tokens of {self.requested:,}: no pair of tokens was left to merge; "
             "use more text or a smaller vocab_size"
+        )
+
+
+class ContextLengthExceeded(UserWarning):
+    """A generated text grew past the context length, so that the model no longer sees its beginning."""
+
+    def __init__(self, context_length: int) -> None:
+        super().__init__(context_length)
+        self.context_length = context_length
+        """The model's."""
+
+    def __str__(self) -> str:
+        """Says what is done."""
+        return (
+            f"the text is longer than the model's context of {self.context_length:,} tokens: whenever that is full, "
+            "its older half is dropped and the model goes on from the newer one"
         )

@@ -31,8 +31,10 @@ def part_of(name: str) -> str:
 
 
 def test_every_part_equals_the_parameters_of_the_model(config: TransformerConfig) -> None:
-    nn = pytest.importorskip("bloomery.nn", exc_type=ImportError)
-    model = nn.TransformerLM(config)
+    pytest.importorskip("torch")
+    from bloomery.nn import TransformerLM
+
+    model = TransformerLM(config, device="meta")
     counted: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
         counted[part_of(name)] += parameter.numel()

@@ -54,7 +54,7 @@ def words(table: str) -> list[list[str]]:
     return [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
 
 
-def test_what_the_issue_of_gpt2_xl_is(account: Account) -> None:
+def test_gpt2_xl_for_people(account: Account) -> None:
     out = words(account("gpt2-xl", "--hardware", "A100", "--precision", "float32"))
     for row in (
         ["d_ff", "6,400 (swiglu)"],

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
-
-from bloomery import Tokenizer  # noqa: E402 - after the skip
-from bloomery.train import RunConfig  # noqa: E402
+from bloomery import Tokenizer
+from bloomery.train import RunConfig
 
 MakeConfig = Callable[..., RunConfig]
 RunProcess = Callable[..., "subprocess.Popen[str]"]
@@ -26,14 +25,33 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-    torch.use_deterministic_algorithms(False)  # noqa: FBT003 - positional in torch
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train.npy, valid.npy and the tokenizer.json that made them."""
     folder = tmp_path_factory.mktemp("corpus")
-    words = "the cat sat on the mat and the dog ran to the park while a bird sang in a tree".split()
+    words = np.array(
+        [
+            "the",
+            "cat",
+            "sat",
+            "on",
+            "a",
+            "mat",
+            "and",
+            "dog",
+            "ran",
+            "to",
+            "park",
+            "while",
+            "bird",
+            "sang",
+            "in",
+            "tree",
+        ]
+    )
     random = np.random.default_rng(0)
     text = "".join(" ".join(random.choice(words, 12)) + ".<|endoftext|>" for _ in range(600))
     (folder / "text.txt").write_text(text, encoding="utf-8")

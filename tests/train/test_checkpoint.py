@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
-
-from bloomery.config import TransformerConfig  # noqa: E402 - after the skip
-from bloomery.errors import InputError  # noqa: E402
-from bloomery.nn import TransformerLM, cross_entropy  # noqa: E402
-from bloomery.optim import AdamW  # noqa: E402
-from bloomery.train import Checkpoints, load_checkpoint, save_checkpoint  # noqa: E402
+from bloomery.config import TransformerConfig
+from bloomery.errors import InputError
+from bloomery.nn import TransformerLM, cross_entropy
+from bloomery.optim import AdamW
+from bloomery.train import Checkpoints, load_checkpoint, save_checkpoint
 
 SMALL = TransformerConfig(vocab_size=50, context_length=8, d_model=16, num_layers=1, num_heads=2)
 
@@ -62,8 +61,9 @@ def test_any_module_and_optimizer(tmp_path: Path) -> None:
     other_optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
     load_checkpoint(tmp_path / "step-1", other, other_optimizer)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
-    states = zip(optimizer.state.values(), other_optimizer.state.values(), strict=True)
-    assert all(torch.equal(a["momentum_buffer"], b["momentum_buffer"]) for a, b in states)
+    states, others = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
+    assert states.keys() == others.keys()
+    assert all(torch.equal(states[i]["momentum_buffer"], others[i]["momentum_buffer"]) for i in states)
 
 
 def test_the_random_state_comes_back(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path, name: str) -> None:
     save_checkpoint(model, optimizer, 1, tmp_path / "step-1")
     path = tmp_path / "step-1" / name
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=f"{name}: not whole|{name}: not a whole"):
+    with pytest.raises(InputError, match=f"{name}: not (JSON|a whole safetensors file)"):
         load_checkpoint(tmp_path / "step-1", model, optimizer)
 
 
@@ -105,8 +105,8 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device", "model.safetensors")
 
     step(model, optimizer, 1)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr("bloomery.train.checkpoint._save", refuse)
+    monkeypatch.setattr("bloomery.train.checkpoint.save_json", refuse)
+    with pytest.raises(OSError, match="No space left"):
         save_checkpoint(model, optimizer, 2, tmp_path / "step-1")
     assert load_checkpoint(tmp_path / "step-1", model, optimizer) == 1
     assert weights(model) == before

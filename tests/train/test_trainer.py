@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
-
-from bloomery.errors import ArgumentError, DivergedError, InputError, TokenIdError  # noqa: E402 - after the skip
-from bloomery.train import RunConfig, Trainer, load_model, read_metrics, train  # noqa: E402
-from bloomery.train.runtime import Runtime  # noqa: E402
+from bloomery.errors import ArgumentError, DivergedError, InputError, TokenIdError
+from bloomery.train import RunConfig, Trainer, load_model, read_metrics, train
+from bloomery.train.runtime import Runtime
 
 MakeConfig = Callable[..., RunConfig]
 RunProcess = Callable[..., "subprocess.Popen[str]"]
@@ -147,7 +145,9 @@ def test_two_processes_give_the_losses_of_one(make_config: MakeConfig, run_proce
 
 def test_a_diverging_run_stops_with_advice(make_config: MakeConfig) -> None:
     config = make_config(schedule={"max_lr": 1e30, "warmup_steps": 0}, optimizer={"max_l2_norm": 0.0})
-    with pytest.raises(DivergedError, match=r"of step \d+ is (nan|inf): the run diverged; .*Try a lower schedule\.max_lr"):
+    with pytest.raises(
+        DivergedError, match=r"of step \d+ is (nan|inf): the run diverged; .*Try a lower schedule\.max_lr"
+    ):
         train(config)
     assert all(np.isfinite(loss) for _, loss, _ in curve(config))
 

@@ -7,7 +7,7 @@ from bloomery.config import TransformerConfig
 def training_flops(config: TransformerConfig, *, steps: int, batch_size: int, causal: bool = False) -> int:
     """The FLOPs of `steps` steps on `batch_size` sequences of the full context length each.
 
-    Three forward passes' worth, as the backward pass takes two; the optimizer's own are left out (a few thousandths).
+    Three forward passes' worth, as the backward pass takes two; the optimizer's (`adamw_step_flops`) are left out.
     """
     return training_flops_per_token(config, causal=causal) * config.context_length * batch_size * steps
 

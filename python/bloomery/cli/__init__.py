@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import bloomery
-from bloomery.cli import account, fetch, tokenizer, train
+from bloomery.cli import account, export, fetch, generate, import_, tokenizer, train
 from bloomery.cli.arguments import ArgumentParser, UsageError
 from bloomery.errors import BloomeryError
 
@@ -34,10 +34,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="bloomery", description="Raw text to a language model.")
     parser.add_argument("--version", action="version", version=f"bloomery {bloomery.__version__}")
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
-    tokenizer.add_parser(subcommands)
-    fetch.add_parser(subcommands)
-    train.add_parser(subcommands)
-    account.add_parser(subcommands)
+    for module in (tokenizer, fetch, train, generate, export, import_, account):
+        module.add_parser(subcommands)
     return parser
 
 

@@ -3,10 +3,11 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from bloomery.cli.arguments import Subcommands, UsageError
+from bloomery.cli.arguments import Subcommands
 from bloomery.cli.output import human_seconds
+from bloomery.cli.runs import needing_torch
 
 if TYPE_CHECKING:
     from bloomery.train.evaluate import Evaluation
@@ -31,10 +32,8 @@ def add_parser(subcommands: Subcommands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, with progress on standard error and the result on standard output."""
-    try:
+    with needing_torch():
         from bloomery import train  # noqa: PLC0415 - torch takes seconds to import, and no other command needs it
-    except ModuleNotFoundError as error:
-        raise UsageError(f"training needs {error.name}: pip install 'bloomery[train]'") from error
 
     words: list[str] = arguments.rest
     resume = "--resume" in words
@@ -48,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(f", validation loss {result.evaluation.loss:.4f}", end="")
     print(f", {result.tokens_per_second:,.0f} tokens/s, {human_seconds(result.seconds)}")
     if result.stopped_by is not None:
-        print(f"stopped by {result.stopped_by.name}; go on with: bloomery train {config.folder} --resume", file=sys.stderr)
+        going_on = f"bloomery train {config.folder} --resume"
+        print(f"stopped by {result.stopped_by.name}; go on with: {going_on}", file=sys.stderr)
         raise SystemExit(128 + result.stopped_by)
 
 
@@ -63,7 +63,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         """Nothing is drawn before training starts."""
         return self
 

@@ -1,27 +1,24 @@
 """Checkpoints: a model, its optimizer and where the run stands, written whole or not at all.
 
-A checkpoint is a folder: `model.safetensors` (the state dict), `optimizer.safetensors` (`exp_avg.{parameter}` and the like,
-and the random states), `state.json` (the rest). Nothing in it is code, so loading one runs none.
+A checkpoint is a folder: `model.safetensors` (the state dict), `optimizer.safetensors` (`exp_avg.{parameter}` and the
+like, and the random states), `state.json` (the rest). Nothing in it is code, so loading one runs none.
 """
 
-import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bloomery.errors import InputError
+from bloomery.files import input_error, load_json, load_tensors, new_folder, save_json, save_tensors
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_UNFINISHED = ".unfinished-"
+_UNFINISHED = ".old-"
 _RANDOM = "random"
 
 PathLike = str | os.PathLike[str]
@@ -55,26 +52,15 @@ def save_checkpoint(
     state = {"iteration": iteration, **(extra or {}), "optimizer": values}
     folder = Path(out)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_UNFINISHED))
-    try:
-        _save(model.state_dict(), unfinished / MODEL)
-        _save(tensors, unfinished / OPTIMIZER)
-        (unfinished / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        for path in (*unfinished.iterdir(), unfinished):
-            _sync(path)
-        unfinished.chmod(0o755)
-        if folder.exists():
-            # A folder cannot be replaced in one step; the old one is out of the way for a moment only.
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_UNFINISHED))
-            folder.rename(old / "old")
-            unfinished.rename(folder)
-            shutil.rmtree(old)
-        else:
-            unfinished.rename(folder)
-        _sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    # A folder cannot be replaced in one step: the old one makes way when the new one is whole.
+    made = folder.with_name(f"{_UNFINISHED}{folder.name}") if folder.exists() else folder
+    with new_folder(made) as unfinished:
+        save_tensors(model.state_dict(), unfinished / MODEL)
+        save_tensors(tensors, unfinished / OPTIMIZER)
+        save_json(state, unfinished / STATE)
+    if made != folder:
+        _remove(folder)
+        made.rename(folder)
 
 
 def load_checkpoint(src: PathLike | FileLike, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
@@ -97,7 +83,7 @@ def load_checkpoint(src: PathLike | FileLike, model: nn.Module, optimizer: torch
     state = read_state(folder)
     load_weights(folder, model)
     if optimizer is not None:
-        tensors = _load(folder / OPTIMIZER)
+        tensors = load_tensors(folder / OPTIMIZER)
         _restore_optimizer(folder, model, optimizer, tensors, state["optimizer"])
     return int(state["iteration"])
 
@@ -108,15 +94,15 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     Raises:
         InputError: A weight is missing, unknown or of another shape.
     """
-    weights = _load(folder / MODEL)
+    weights = load_tensors(folder / MODEL)
     wanted = model.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         here, there = wanted.get(name), weights.get(name)
         if there is None or here is None:
             what = "lacks" if there is None else "has"
-            raise _broken(folder / MODEL, f"it {what} {name}, so it is of another model: give that model's config")
+            raise input_error(folder / MODEL, f"it {what} {name}, so it is of another model: give that model's config")
         if here.shape != there.shape:
-            raise _broken(
+            raise input_error(
                 folder / MODEL,
                 f"{name} has the shape {tuple(there.shape)} there and {tuple(here.shape)} in this model: "
                 "give the config that it was trained with",
@@ -131,13 +117,10 @@ def read_state(folder: Path) -> dict[str, Any]:
         OSError: It cannot be read.
         InputError: It is broken.
     """
-    try:
-        state: Any = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _broken(folder / STATE, f"not whole ({error}); use another checkpoint") from error
-    if not isinstance(state, dict) or "iteration" not in state or "optimizer" not in state:
-        raise _broken(folder / STATE, "not the state of a checkpoint")
-    return cast("dict[str, Any]", state)
+    state = load_json(folder / STATE)
+    if "iteration" not in state or "optimizer" not in state:
+        raise input_error(folder / STATE, "not the state of a checkpoint")
+    return state
 
 
 def random_states() -> dict[str, Tensor]:
@@ -180,15 +163,12 @@ class Checkpoints:
         best = self.best()
         for step in self.steps()[:-keep]:
             if self.path(step) != best:
-                # Renamed first, so that it is never seen half removed.
-                doomed = Path(tempfile.mkdtemp(dir=self.folder, prefix=_UNFINISHED))
-                self.path(step).rename(doomed / "old")
-                shutil.rmtree(doomed)
+                _remove(self.path(step))
 
     def clean(self) -> None:
         """Removes what an interrupted run left unfinished."""
         if self.folder.is_dir():
-            for path in self.folder.glob(f"{_UNFINISHED}*"):
+            for path in (*self.folder.glob(f"{_UNFINISHED}*"), *self.folder.glob(".step-*.tmp")):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _state(self, step: int) -> dict[str, Any]:
@@ -233,41 +213,15 @@ def _restore_optimizer(
             states.setdefault(parameter, {})[key] = value
     unknown = states.keys() - parameters.keys()
     if unknown:
-        raise _broken(folder / OPTIMIZER, f"it has a state for {min(unknown)}, which this model lacks")
+        raise input_error(folder / OPTIMIZER, f"it has a state for {min(unknown)}, which this model lacks")
     numbers = {id(p): number for number, p in enumerate(p for g in optimizer.param_groups for p in g["params"])}
     current = optimizer.state_dict()
     current["state"] = {numbers[id(parameters[name])]: state for name, state in states.items()}
     optimizer.load_state_dict(current)
 
 
-def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
-    # safetensors refuses views of one storage; copies of what is not contiguous are all that is needed here.
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(plain, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        # What the system refused arrives as text; a full disk is the likely one.
-        raise OSError(None, str(error), str(path)) from error
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise _broken(path, f"not a whole safetensors file ({error}); use another checkpoint") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _broken(path: Path, message: str) -> InputError:
-    error = InputError(f"{path}: {message}")
-    error.path = str(path)
-    return error
+def _remove(folder: Path) -> None:
+    """Removes a folder, which is renamed first so that it is never seen half removed."""
+    doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_UNFINISHED))
+    folder.rename(doomed / folder.name)
+    shutil.rmtree(doomed)

@@ -1,4 +1,4 @@
-"""A training run as its TOML file says it: one dataclass a section, refused by name where something is unknown or wrong."""
+"""A training run as its TOML file says it: one dataclass a section; what is unknown or wrong is refused by name."""
 
 import dataclasses
 import difflib
@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 
 from bloomery.config import TransformerConfig
-from bloomery.errors import ArgumentError, InputError
+from bloomery.errors import ArgumentError
+from bloomery.files import input_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ class RunConfig:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise _broken(path, str(error)) from error
+            raise input_error(path, str(error)) from error
         for name, text in (overrides or {}).items():
             section, _, key = name.rpartition(".")
             target: Any = values.setdefault(section, {}) if section else values
@@ -184,18 +185,22 @@ class RunConfig:
             section = hints[name]
             if not dataclasses.is_dataclass(section):
                 made[name] = _checked(name, value, section)
-            elif not isinstance(value, Mapping):
+            elif not isinstance(value, dict):
                 raise ArgumentError(f"{name} = {value!r} is not allowed: it is a section, [{name}]")
             else:
-                made[name] = _section(name, section, value)
+                made[name] = _section(name, section, cast("dict[str, Any]", value))
         return cls(**made)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dicts without what is None, which TOML cannot say."""
-        return {
-            name: {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+
+        def without_none(value: Any) -> Any:
+            if not isinstance(value, dict):
+                return value
+            section = cast("dict[str, Any]", value)
+            return {key: item for key, item in section.items() if item is not None}
+
+        return {name: without_none(value) for name, value in dataclasses.asdict(self).items()}
 
     def to_toml(self) -> str:
         """The run as TOML, every default spelt out."""
@@ -258,7 +263,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         raise ArgumentError(f"{name} = {value!r} is not allowed: it must be {' or '.join(map(repr, get_args(hint)))}")
     if get_origin(hint) is list:
         if isinstance(value, list):
-            return [_checked(f"{name}[{i}]", item, get_args(hint)[0]) for i, item in enumerate(value)]
+            items = cast("list[Any]", value)
+            return [_checked(f"{name}[{i}]", item, get_args(hint)[0]) for i, item in enumerate(items)]
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
@@ -276,9 +282,3 @@ def _parse(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _broken(path: Path, message: str) -> InputError:
-    error = InputError(f"{path}: {message}")
-    error.path = str(path)
-    return error

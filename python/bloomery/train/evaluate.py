@@ -59,7 +59,7 @@ def evaluate(
     total, tokens, size = 0.0, 0, 0
     for validation in validations:
         for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
-            there = torch.from_numpy(inputs).to(runtime.device), torch.from_numpy(targets).to(runtime.device)
+            there = runtime.to_device(inputs), runtime.to_device(targets)
             with runtime.autocast():
                 mean = loss(model, *there)
             total += mean.item() * targets.size

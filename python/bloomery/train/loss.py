@@ -12,7 +12,7 @@ Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def fast_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-    """torch's cross-entropy, in float32."""
+    """Torch's cross-entropy, in float32."""
     logits = model(inputs)
     return F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten())
 

@@ -1,12 +1,15 @@
-"""The machine that a run is on: device, precision, compilation and processes, chosen where the config leaves them open."""
+"""The machine that a run is on: device, precision, compilation and processes, chosen where the config does not."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
 
 from bloomery.accounting import peak_flops
 from bloomery.errors import ArgumentError
@@ -73,6 +76,13 @@ class Runtime:
             torch.cuda.set_device(self.device)
             torch.set_float32_matmul_precision("high")
 
+    def to_device(self, ids: NDArray[np.int64]) -> Tensor:
+        """Token ids as a tensor there, without waiting for the copy."""
+        tensor = torch.as_tensor(ids)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Matrix products in the chosen precision."""
         if self.precision is torch.float32:
@@ -85,7 +95,7 @@ class Runtime:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.tolist()
+        return [value.item() for value in total]
 
     def wait(self) -> None:
         """Waits until all processes are here."""
@@ -106,7 +116,7 @@ class Runtime:
 
 
 @contextmanager
-def process_group(config: TrainConfig) -> Iterator[None]:
+def process_group(config: TrainConfig) -> Generator[None]:
     """The processes that torchrun started, joined; nothing where it did not."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield
@@ -129,6 +139,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ArgumentError(f"train.device = {name!r}: no CUDA device is there; use auto or cpu")
-        if device.index is None:
+        if ":" not in name:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device

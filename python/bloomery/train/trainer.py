@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -85,7 +85,7 @@ class Trainer:
         runtime.apply()
         self._open_data()
 
-        torch.manual_seed(config.train.seed)
+        torch.manual_seed(config.train.seed)  # pyright: ignore[reportUnknownMemberType] - untyped in torch
         self.model = TransformerLM(config.model, device=runtime.device)
         fast = config.train.implementation == "fast"
         self.model.use_fused_attention(enabled=fast)
@@ -152,13 +152,13 @@ class Trainer:
             group["lr"] = lr
         total = torch.zeros((), device=self.runtime.device)
         for micro in range(self._micro_steps):
-            inputs, targets = (self._to_device(ids) for ids in self._batch(micro))
+            inputs, targets = map(self.runtime.to_device, self._batch(micro))
             # Gradients are summed over micro-batches here, and over processes with the last one.
             partial = micro + 1 < self._micro_steps and isinstance(self._forward, DistributedDataParallel)
             with self._forward.no_sync() if partial else nullcontext():  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
                 with self.runtime.autocast():
                     loss = self._loss(self._forward, inputs, targets) / self._micro_steps
-                loss.backward()
+                loss.backward()  # pyright: ignore[reportUnknownMemberType] - untyped in torch
             total += loss.detach()
         norm = clip_gradients(self.model.parameters(), self.config.optimizer.max_l2_norm or math.inf)
         self.optimizer.step()
@@ -170,12 +170,6 @@ class Trainer:
         return self._sampler.batch(
             self.step, self.runtime.rank, self.runtime.world_size, micro=(micro, self._micro_steps)
         )
-
-    def _to_device(self, ids: "np.ndarray[Any, Any]") -> Tensor:
-        tensor = torch.from_numpy(ids)
-        if self.runtime.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.runtime.device, non_blocking=True)
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of the step that follows `step` steps."""
@@ -266,7 +260,7 @@ class Trainer:
         return self.runtime.sum(float(self._signal is not None))[0] > 0
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> Generator[None]:
         """SIGINT and SIGTERM are noted, and heeded when the step is done. A second SIGINT interrupts at once."""
 
         def note(number: int, frame: FrameType | None) -> None:
@@ -300,7 +294,9 @@ class Trainer:
         now = self.config.model.to_dict()
         changed = [f"{name} {before[name]} is {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
-            raise ArgumentError(f"{self.folder} holds a run of another model ({'; '.join(changed)}): choose another folder")
+            raise ArgumentError(
+                f"{self.folder} holds a run of another model ({'; '.join(changed)}): choose another folder"
+            )
 
     def _open_data(self) -> None:
         config = self.config
@@ -331,8 +327,8 @@ class Trainer:
         self._micro_batch_size = config.train.micro_batch_size or max(share, 1)
         if rest or share % self._micro_batch_size:
             raise ArgumentError(
-                f"train.batch_size = {config.train.batch_size} does not divide into {self.runtime.world_size} processes "
-                f"with micro-batches of {self._micro_batch_size} windows each"
+                f"train.batch_size = {config.train.batch_size} does not divide into {self.runtime.world_size} "
+                f"processes with micro-batches of {self._micro_batch_size} windows each"
             )
         self._micro_steps = share // self._micro_batch_size
         self._tokens_per_step = config.train.batch_size * context
@@ -360,5 +356,5 @@ class Trainer:
             # Last of all: a folder with a config is a run.
             write_config(self.folder, self.config)
             # At step 0 the first evaluation is made again too.
-            cut_back(self.folder, self.step if self.step else -1)
+            cut_back(self.folder, self.step or -1)
         self.runtime.wait()

@@ -72,6 +72,7 @@ fn refused_by_name() {
         (r"(?i:st)", "`st` inside `(?i:...)`"),
         (r"(?i:s\x73)", "`ss` inside `(?i:...)`"),
         (r"(?i:s+)", "a quantifier after a group, `s` or `f` inside `(?i:...)`"),
+        (r"(?i:[a\S])", r"`[\S]` inside `(?i:...)`"),
         (r"(?i:é)", "'é' inside `(?i:...)`"),
         (r"(?i:\p{Lu})", r"`\p{Lu}` inside `(?i:...)`"),
         (r"\p{Alphabetic}", r"`\p{Alphabetic}`"),

@@ -86,6 +86,11 @@ impl Walker<'_> {
             return self.refuse(format!("an unescaped `{c}` inside `[...]`"));
         }
         if c == '\\' {
+            // These have letters beyond ASCII, and a class with U+00DF would match `ss` to Oniguruma.
+            let set = self.rest()[1..].chars().next().filter(|c| matches!(c, 'S' | 'D'));
+            if let (Some(letter), true) = (set, self.fold.is_some()) {
+                return self.refuse(format!("`[\\{letter}]` inside `(?i:...)`"));
+            }
             return self.set_or_char();
         }
         if self.fold.is_some() && !c.is_ascii() {

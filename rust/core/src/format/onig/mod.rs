@@ -12,7 +12,8 @@
 //!
 //! Character classes, `\s`, `\d`, `.`, the general categories and the scripts named here were compared over all code
 //! points; so was `(?i:...)` over ASCII, where both let `s` and `k` match U+017F and U+212A. What Oniguruma adds there is
-//! a ligature for two letters (`ss` matches U+00DF, `st` U+FB06), so those letters may not meet.
+//! a ligature for two letters (`ss` matches U+00DF, `st` U+FB06), so those letters may not meet; and two letters for a class
+//! with a ligature, so a class has ASCII only.
 
 mod class;
 mod walker;
