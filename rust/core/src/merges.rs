@@ -1,5 +1,7 @@
 //! Which adjacent tokens join, to what, and in which order.
 
+use rustc_hash::FxHashSet;
+
 use crate::definition::{Definition, Merges};
 use crate::error::{Error, Result};
 use crate::live;
@@ -150,4 +152,28 @@ impl PairTable {
             parts.iter().all(|&part| made_by[part] < Some(join.rank))
         })
     }
+}
+
+/// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone. Some files list
+/// them in the model's vocabulary too; no rule for whole words may find a special token in ordinary text, and equal
+/// tokenizers have equal definitions.
+pub(crate) fn leave_to_added(definition: &mut Definition) {
+    let added: FxHashSet<(&[u8], u32)> =
+        definition.added_tokens.iter().map(|token| (token.content.as_bytes(), token.id)).collect();
+    if !definition.vocab.iter().any(|(token, id)| added.contains(&(token.as_slice(), *id))) {
+        return;
+    }
+    let by_rank;
+    let merges = match &definition.merges {
+        Merges::Listed(merges) => merges,
+        Merges::ByRank => {
+            by_rank = live::by_rank(&definition.vocab);
+            &by_rank
+        }
+    };
+    let made = merges.iter().map(|(left, right)| [left.as_slice(), right].concat());
+    let used: FxHashSet<Vec<u8>> = made.chain(merges.iter().flat_map(|(l, r)| [l.clone(), r.clone()])).collect();
+    definition
+        .vocab
+        .retain(|(token, id)| token.len() == 1 || used.contains(token) || !added.contains(&(token.as_slice(), *id)));
 }

@@ -1,13 +1,12 @@
 //! The tokenizer: a [`Definition`] made ready for encoding and decoding.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use crate::definition::{AddedToken, Definition, Merges};
 use crate::encode::{Allowed, Bpe, ScratchPool, Selection};
 use crate::error::{Error, Result};
 use crate::live;
-use crate::merges::PairTable;
+use crate::merges::{PairTable, leave_to_added};
 use crate::pretokenize::PreTokenizer;
 use crate::vocab::{Vocab, escape};
 
@@ -31,7 +30,7 @@ impl Tokenizer {
     pub fn new(mut definition: Definition) -> Result<Tokenizer> {
         definition.vocab.sort_unstable_by_key(|(_, id)| *id);
         definition.added_tokens.sort_by_key(|token| token.id);
-        drop_added_tokens_of_no_merge(&mut definition);
+        leave_to_added(&mut definition);
         let contents: Vec<String> = definition.added_tokens.iter().map(|token| token.content.clone()).collect();
         crate::special::check(&contents)?;
         let mut vocab = Vocab::default();
@@ -164,18 +163,6 @@ impl Tokenizer {
     pub(crate) fn scratch(&self) -> &ScratchPool {
         &self.scratch
     }
-}
-
-/// Some files list added tokens in the model's vocabulary too, where they serve no purpose. Without them there, equal
-/// tokenizers have equal definitions.
-fn drop_added_tokens_of_no_merge(definition: &mut Definition) {
-    let Merges::Listed(merges) = &definition.merges else { return };
-    let joined: HashSet<Vec<u8>> = merges.iter().map(|(left, right)| [left.as_slice(), right].concat()).collect();
-    let added: HashSet<(&[u8], u32)> =
-        definition.added_tokens.iter().map(|token| (token.content.as_bytes(), token.id)).collect();
-    definition
-        .vocab
-        .retain(|(token, id)| token.len() == 1 || joined.contains(token) || !added.contains(&(token.as_slice(), *id)));
 }
 
 /// The ids of the bytes. The thirteen that UTF-8 never uses may be missing (GPT-NeoX was trained without them): text

@@ -1,31 +1,11 @@
 //! Added tokens: their ids, and which formats can carry them.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::definition::{AddedToken, Definition, Merges};
+use crate::definition::{AddedToken, Definition};
 use crate::error::{Error, Result};
-use crate::live;
+use crate::merges::leave_to_added;
 use crate::special;
-
-/// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone, as
-/// [`Spelt::into_model`] does: no rule for whole words may find a special token in ordinary text.
-pub fn leave_to_added(definition: &mut Definition) {
-    let ids: FxHashSet<u32> = definition.added_tokens.iter().map(|token| token.id).collect();
-    if !definition.vocab.iter().any(|(_, id)| ids.contains(id)) {
-        return;
-    }
-    let by_rank;
-    let merges = match &definition.merges {
-        Merges::Listed(merges) => merges,
-        Merges::ByRank => {
-            by_rank = live::by_rank(&definition.vocab);
-            &by_rank
-        }
-    };
-    let made = merges.iter().map(|(left, right)| [left.as_slice(), right].concat());
-    let used: FxHashSet<Vec<u8>> = made.chain(merges.iter().flat_map(|(l, r)| [l.clone(), r.clone()])).collect();
-    definition.vocab.retain(|(token, id)| !ids.contains(id) || token.len() == 1 || used.contains(token));
-}
 
 /// Makes these the definition's special tokens too: those that it knows keep their ids, others follow the highest id.
 ///

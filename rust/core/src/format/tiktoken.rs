@@ -11,6 +11,7 @@ use super::{added, broken};
 use crate::definition::{Definition, Merges, Normalizer};
 use crate::error::{Error, Result};
 use crate::live;
+use crate::merges::leave_to_added;
 use crate::pretokenize::Pattern;
 
 /// Reads a `.tiktoken` file; `origin` names it in errors.
@@ -46,7 +47,7 @@ pub fn read(
     })?;
     let mut definition =
         Definition { vocab, merges: Merges::ByRank, added_tokens, pattern, normalizer, whole_words: true };
-    added::leave_to_added(&mut definition);
+    leave_to_added(&mut definition);
     Ok(definition)
 }
 
