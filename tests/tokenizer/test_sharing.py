@@ -1,6 +1,7 @@
 """One tokenizer used by many threads, and across fork."""
 
 import multiprocessing
+import operator
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -71,11 +72,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert run_program(program).stdout == "0\n"
 
 
-def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    return tokenizer.encode(text)
-
-
 def test_processes_get_a_tokenizer_by_pickle(tokenizer: Tokenizer, prose: str) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        rows = pool.starmap(_encode, [(tokenizer, prose)] * 4)
+        # A function of this file could not be imported there: a test module is on no path.
+        rows = pool.map(operator.methodcaller("encode", prose), [tokenizer] * 4)
     assert rows == [tokenizer.encode(prose)] * 4
