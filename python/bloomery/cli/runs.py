@@ -1,6 +1,7 @@
-"""What the commands that read a run share: which run, which checkpoint, and torch, which only they need."""
+"""What the commands that make or read a run share: which run, which checkpoint, and torch, which only they need."""
 
 import argparse
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 @contextmanager
 def needing_torch() -> Generator[None]:
     """Around imports that need the extra `train`: where it is missing, says what to install."""
+    # Threads that wait for one another by spinning stand in the way of those they wait for, as soon as anything else
+    # runs on the machine: measured, a step of the demo took nine times as long beside one busy process per core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         yield
     except ModuleNotFoundError as error:

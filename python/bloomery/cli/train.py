@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bloomery.cli.arguments import Subcommands, UsageError
+from bloomery.cli import runs
+from bloomery.cli.arguments import Subcommands
 from bloomery.cli.output import human_seconds
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ def add_parser(subcommands: Subcommands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, with progress on standard error and the result on standard output."""
-    try:
-        from bloomery import train  # noqa: PLC0415 - torch takes seconds to import, and no other command needs it
-    except ModuleNotFoundError as error:
-        raise UsageError(f"training needs {error.name}: pip install 'bloomery[train]'") from error
+    with runs.needing_torch():
+        from bloomery import train  # noqa: PLC0415 - torch takes seconds to import
 
     words: list[str] = arguments.rest
     resume = "--resume" in words
