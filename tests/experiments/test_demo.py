@@ -1,6 +1,5 @@
 """`bloomery demo`, on a small library and for a few steps."""
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -59,7 +58,7 @@ def test_from_text_to_samples(bloomery: Bloomery) -> None:
     assert "step 4: validation loss" in err
     # It is a run like any other.
     model, tokenizer = load_model(DEMO_FOLDER)
-    assert model.config.vocab_size == tokenizer.vocab_size == 1024
+    assert model.config.vocab_size == tokenizer.vocab_size == 512
     config = RunConfig.load(DEMO_FOLDER / "config.toml")
     assert [np.load(path).dtype for path in (*config.data.train, *config.data.valid)] == [np.uint16, np.uint16]
     losses = [line["valid_loss"] for line in read_metrics(DEMO_FOLDER) if "valid_loss" in line]
@@ -75,7 +74,7 @@ def test_from_text_to_samples(bloomery: Bloomery) -> None:
 
 
 def test_again_it_starts_anew_and_gives_the_same(bloomery: Bloomery) -> None:
-    assert bloomery("demo", "--steps", 2)[2].startswith("1,016,960 parameters")
+    assert bloomery("demo", "--steps", 2)[2].startswith("885,888 parameters")
     samples = (DEMO_FOLDER / "samples.txt").read_text(encoding="utf-8")
     (DEMO_FOLDER / "mine.txt").write_text("kept", encoding="utf-8")
     code, _, err = bloomery("demo", "--steps", 2)
@@ -99,7 +98,7 @@ def test_without_pictures_it_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['matplotlib'] = None; from bloomery.cli import main; sys.exit(main(['demo']))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "pip install 'bloomery[train]'" in done.stderr
+    assert done.stderr == "bloomery: error: this needs matplotlib: pip install 'bloomery[train]'\n"
     assert not (tmp_path / "runs").exists()
 
 
@@ -111,11 +110,13 @@ def test_files_are_held_out_whole() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("CI" in os.environ, reason="takes minutes")
-def test_the_default_run_halves_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    demo = Demo(folder=tmp_path / "demo")
+def test_less_than_half_of_it_nearly_halves_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the whole library
+    demo = Demo(folder=tmp_path / "demo", steps=300)
     demo.clear()
-    assert len(list(demo.run())) == 5
+    try:
+        assert len(list(demo.run())) == 5
+    finally:
+        torch.use_deterministic_algorithms(False)
     losses = [line["valid_loss"] for line in read_metrics(tmp_path / "demo") if "valid_loss" in line]
     assert losses[-1] <= 0.55 * losses[0]

@@ -75,9 +75,10 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "absent has no metrics to draw" in capsys.readouterr().err
 
 
-def test_the_running_mean_neither_shifts_nor_shortens() -> None:
+def test_the_running_mean_is_not_shifted_and_as_long() -> None:
     line = np.linspace(5, 2, 1000)
-    np.testing.assert_allclose(running_mean(line), line)
+    np.testing.assert_allclose(running_mean(line)[:-10], line[:-10])
+    np.testing.assert_allclose(running_mean(line)[-10:], line[-10:], atol=0.02)
     noise = np.random.default_rng(0).normal(size=1000)
-    assert running_mean(noise)[10:-10].std() < 0.4
-    np.testing.assert_array_equal(running_mean(noise[:50]), noise[:50])
+    assert running_mean(noise)[10:].std() < 0.4
+    np.testing.assert_allclose(running_mean(noise[:50]), noise[:50], atol=1e-12)

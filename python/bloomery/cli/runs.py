@@ -23,7 +23,8 @@ def needing_torch() -> Generator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise arguments.UsageError(f"this needs {error.name}: pip install 'bloomery[train]'") from error
+        package = str(error.name).partition(".")[0]
+        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[train]'") from error
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from bloomery.cli import runs
 from bloomery.cli.arguments import Subcommands
@@ -47,7 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(f", validation loss {result.evaluation.loss:.4f}", end="")
     print(f", {result.tokens_per_second:,.0f} tokens/s, {human_seconds(result.seconds)}")
     if result.stopped_by is not None:
-        print(f"stopped by {result.stopped_by.name}; go on with: bloomery train {config.folder} --resume", file=sys.stderr)
+        print(
+            f"stopped by {result.stopped_by.name}; go on with: bloomery train {config.folder} --resume", file=sys.stderr
+        )
         raise SystemExit(128 + result.stopped_by)
 
 
@@ -62,7 +64,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         """Nothing is drawn before training starts."""
         return self
 

@@ -20,7 +20,7 @@ STEPS = 700
 """About a minute of training on two cores."""
 PROMPTS = ("import ", "def ", "class ")
 
-_VOCAB_SIZE = 1024
+_VOCAB_SIZE = 512
 _END_OF_TEXT = "<|endoftext|>"
 # One file in so many is held out, spread evenly over the library.
 _HELD_OUT = 20
@@ -122,9 +122,7 @@ class Demo:
         tokenizer = Tokenizer.load(self.folder / "tokenizer.json")
         tokens: list[int] = []
         for name, files in zip(("train.npy", "valid.npy"), split(stdlib_sources()), strict=True):
-            report = tokenizer.encode_files(
-                files, self.folder / name, end_of_text=_END_OF_TEXT, progress=self.progress
-            )
+            report = tokenizer.encode_files(files, self.folder / name, end_of_text=_END_OF_TEXT, progress=self.progress)
             tokens.append(report.tokens)
         return Stage(
             "token ids",

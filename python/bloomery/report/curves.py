@@ -46,11 +46,12 @@ def draw_curves(runs: Sequence[Path], output: Path) -> None:
     axes.set_ylabel("loss (cross-entropy, nats per token)")
     axes.set_title(str(runs[0]) if len(runs) == 1 else f"{len(runs)} runs")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_xlim(left=0)
+    axes.margins(y=0.08)
     axes.grid(alpha=0.3)
     axes.legend()
     unfinished = output.with_name(f".{output.name}")
-    figure.savefig(unfinished, format=output.suffix[1:])
+    # The library types the picture's options as nothing in particular.
+    figure.savefig(unfinished, format=output.suffix[1:])  # pyright: ignore[reportUnknownMemberType]
     unfinished.replace(output)
 
 
@@ -65,8 +66,8 @@ def _draw_run(axes: Any, run: Path, colour: str, prefix: str) -> None:
     if len(valid):
         style = {"color": colour if prefix else "black", "marker": "o", "markersize": 4, "linewidth": 1.2}
         axes.plot(*valid.T, linestyle="--", label=f"{prefix}validation", **style)
-        for step, loss in {tuple(valid[0]), tuple(valid[-1])}:
-            axes.annotate(f"{loss:.2f}", (step, loss), (0, 8), textcoords="offset points", ha="center", fontsize=9)
+        for point, place, side in ((valid[0], (6, 4), "left"), (valid[-1], (0, 8), "center")):
+            axes.annotate(f"{point[1]:.2f}", point, place, textcoords="offset points", ha=side, fontsize=9)
 
 
 def _points(metrics: Sequence[dict[str, Any]], name: str) -> Points:
@@ -75,9 +76,14 @@ def _points(metrics: Sequence[dict[str, Any]], name: str) -> Points:
 
 
 def running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each value's mean with those around it, a fiftieth of all wide; narrower at both ends, and so never shifted."""
+    """Each value's mean with those around it, a fiftieth of all wide.
+
+    The window is narrower at the beginning, where losses fall so steeply that a lopsided one would show another curve;
+    at the end, where they are flat, it loses its later half only.
+    """
     half = len(values) // 100
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(index, index[::-1]))
-    return (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
+    before = np.minimum(half, index)
+    after = np.minimum(before, index[::-1])
+    return (sums[index + after + 1] - sums[index - before]) / (before + after + 1)

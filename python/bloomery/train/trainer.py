@@ -300,7 +300,9 @@ class Trainer:
         now = self.config.model.to_dict()
         changed = [f"{name} {before[name]} is {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
-            raise ArgumentError(f"{self.folder} holds a run of another model ({'; '.join(changed)}): choose another folder")
+            raise ArgumentError(
+                f"{self.folder} holds a run of another model ({'; '.join(changed)}): choose another folder"
+            )
 
     def _open_data(self) -> None:
         config = self.config
