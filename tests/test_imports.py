@@ -19,7 +19,7 @@ _RUNS = {"train", "generate", "export"} | _MODEL
 # The parts of bloomery that each part may import, itself aside; `errors` is open to all but nn and optim.
 MAY_IMPORT = {
     "cli": {"experiments", "report", "cluster"} | _RUNS,
-    "experiments": _RUNS,
+    "experiments": {"report"} | _RUNS,
     "report": _RUNS,
     "cluster": _RUNS,
     "train": _MODEL,

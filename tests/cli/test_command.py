@@ -45,6 +45,23 @@ def test_the_commands_of_the_readme_parse(line: str) -> None:
     assert callable(build_parser().parse_args(shlex.split(line)[1:]).run)
 
 
+README_OVERRIDES = [line for line in README_COMMANDS if line.startswith("bloomery train docs/")]
+
+
+@pytest.mark.parametrize("line", README_OVERRIDES)
+def test_the_runs_of_the_readme_are_runs(line: str) -> None:
+    train = pytest.importorskip("bloomery.train", reason="torch is absent: install the extra `train`")
+    arguments = build_parser().parse_args(shlex.split(line)[1:])
+    train.RunConfig.load(README.parent / arguments.config, train.parse_overrides(arguments.rest))
+
+
+def test_the_readme_begins_with_the_demo() -> None:
+    first, *_ = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    setup, install, demo = first.strip().split(" && ")
+    assert (setup, install) == ("python3 -m venv .venv", ".venv/bin/pip install '.[train]'")
+    assert callable(build_parser().parse_args(shlex.split(demo)[1:]).run)
+
+
 def test_a_missing_file_is_named(run) -> None:
     assert run("train", "absent.txt").error == "absent.txt: No such file or directory"
 

@@ -38,6 +38,7 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
         ("[train]\nsteps = true", "train.steps = True is not allowed: it must be a whole number"),
         ("[train]\nsteps = 0", "train.steps = 0 is not allowed: it must be 1 or more"),
         ("[data]\ntrain = 'a.npy'", "data.train = 'a.npy' is not allowed: it must be a list"),
+        ("[data]\nheld_out = 1", "data.held_out = 1.0 is not allowed: it must be from 0 to below 1"),
         ("[data]\nweights = ['a']", "data.weights[0] = 'a' is not allowed: it must be a number"),
         (
             "[train]\nprecision = 'fp8'",

@@ -192,3 +192,15 @@ def test_learning_rates(make_config: MakeConfig) -> None:
     assert wsd[1:8] == [1.0] * 7
     assert wsd[-1] == pytest.approx(0.1)
     assert rates(name="constant")[1:] == [1.0] * 11
+
+
+def test_the_end_of_a_file_is_held_out(make_config: MakeConfig, corpus: Path, tmp_path: Path) -> None:
+    ids = np.load(corpus / "train.npy")
+    end = len(ids) - round(len(ids) * 0.25)
+    np.save(tmp_path / "first.npy", ids[:end])
+    np.save(tmp_path / "last.npy", ids[end:])
+    held_out = make_config("held_out", data={"valid": [], "held_out": 0.25})
+    apart = make_config("apart", data={"train": [str(tmp_path / "first.npy")], "valid": [str(tmp_path / "last.npy")]})
+    train(held_out)
+    train(apart)
+    assert everything(held_out) == everything(apart)

@@ -1,6 +1,7 @@
-"""What the commands that read a run share: which run, which checkpoint, and torch, which only they need."""
+"""What the commands that make or read a run share: which run, which checkpoint, and torch, which only they need."""
 
 import argparse
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 @contextmanager
 def needing_torch() -> Generator[None]:
     """Around imports that need the extra `train`: where it is missing, says what to install."""
+    # Threads that wait for one another by spinning stand in the way of those they wait for, as soon as anything else
+    # runs on the machine: measured, a step of the demo took nine times as long beside one busy process per core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         yield
     except ModuleNotFoundError as error:
-        raise arguments.UsageError(f"this needs {error.name}: pip install 'bloomery[train]'") from error
+        package = str(error.name).partition(".")[0]
+        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[train]'") from error
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,9 @@ class DataConfig:
     train: list[str] = field(default_factory=list[str])
     """Files of token ids (`.npy`, or `.bin` with dtype) to train on."""
     valid: list[str] = field(default_factory=list[str])
-    """Files of token ids to evaluate on; without any there is no evaluation."""
+    """Files of token ids to evaluate on; without any, and nothing held out, there is no evaluation."""
+    held_out: float = 0.0
+    """Share of each training file, at its end, to evaluate on rather than train on."""
     weights: list[float] | None = None
     """The training files' shares of the windows; without them every token counts alike."""
     dtype: Literal["uint16", "uint32"] | None = None
@@ -145,6 +147,8 @@ class RunConfig:
                     raise ArgumentError(f"{section}.{name} = {value} is not allowed: it must be 1 or more")
         if self.schedule.max_lr <= 0:
             raise ArgumentError(f"schedule.max_lr = {self.schedule.max_lr} is not allowed: it must be above 0")
+        if not 0 <= self.data.held_out < 1:
+            raise ArgumentError(f"data.held_out = {self.data.held_out} is not allowed: it must be from 0 to below 1")
         if len(self.optimizer.betas) != 2:
             raise ArgumentError(f"optimizer.betas = {self.optimizer.betas} is not allowed: it must be two numbers")
 

@@ -308,6 +308,10 @@ class Trainer:
         if self.runtime.is_main:
             for dataset in (*train, *valid):
                 check_ids(dataset, vocab_size)
+        if config.data.held_out:
+            ends = [len(ids) - round(len(ids) * config.data.held_out) for ids in train]
+            valid += [ids[end:] for ids, end in zip(train, ends, strict=True)]
+            train = [ids[:end] for ids, end in zip(train, ends, strict=True)]
         self.tokenizer = None if config.data.tokenizer is None else Tokenizer.load(config.data.tokenizer)
         self._sampler = BatchSampler(
             train,

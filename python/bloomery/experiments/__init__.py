@@ -1,0 +1,1 @@
+"""Studies that run by themselves, from text to results. They need the extra `train` (torch)."""
