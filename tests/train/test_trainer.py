@@ -1,9 +1,11 @@
 """Runs: exact resumption, equal losses by every path, and what stops them."""
 
+import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,17 @@ RunProcess = Callable[..., "subprocess.Popen[str]"]
 def curve(config: RunConfig) -> list[tuple[int, float, float]]:
     """Step, loss and gradient norm of every step."""
     return [(m["step"], m["loss"], m["gradient_norm"]) for m in read_metrics(Path(config.folder)) if "loss" in m]
+
+
+def last_step(config: RunConfig) -> int:
+    """The step of the last whole line of metrics, read without the others."""
+    path = Path(config.folder) / "metrics.jsonl"
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1000))
+        lines = file.read().split(b"\n")[:-1]
+    return json.loads(lines[-1])["step"] if lines else 0
 
 
 def everything(config: RunConfig) -> list[dict[str, Any]]:
@@ -55,29 +68,50 @@ def test_the_loss_falls_and_the_run_is_kept(make_config: MakeConfig) -> None:
 
 
 def test_ten_kills_change_nothing(make_config: MakeConfig, run_process: RunProcess) -> None:
-    steps = {"steps": 400}
-    unbroken = make_config("unbroken", train=steps)
+    sections = {"train": {"steps": 3000}, "checkpoint": {"every": 10}, "evaluation": {"every": 100}}
+    unbroken = make_config("unbroken", **sections)
     train(unbroken)
-    killed = make_config("killed", train=steps)
+    killed = make_config("killed", **sections)
     moments = random.Random(7)
-    kills = 0
-    started = time.monotonic()
-    while kills < 10 and time.monotonic() - started < 240:
-        before = len(read_metrics(Path(killed.folder)))
+    for _ in range(10):
         process = run_process(killed, "--resume")
-        while process.poll() is None and len(read_metrics(Path(killed.folder))) in (0, before):
+        # The metrics are cut back when a run goes on; the first new line says that it trains again.
+        last = last_step(killed)
+        while process.poll() is None and last_step(killed) <= last:
             time.sleep(0.005)
-        time.sleep(moments.random() * 0.1)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
+        time.sleep(moments.random() * 0.05)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGKILL)
         process.communicate()
-        if process.returncode == 0:
-            break
-    assert kills >= 3
     train(killed, resume=True)
     assert final_bytes(killed) == final_bytes(unbroken)
     assert everything(killed) == everything(unbroken)
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(make_config: MakeConfig, tmp_path: Path) -> None:
+    schedule = {"cosine_steps": 12, "warmup_steps": 1}
+    train(make_config(train={"steps": 3}, schedule=schedule))
+    whole = make_config(schedule=schedule)
+    (tmp_path / "run.toml").write_text(whole.to_toml(), encoding="utf-8")
+    # Room for the weights, and not for the optimizer's twice as many numbers.
+    program = """
+import resource, sys
+from bloomery.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+sys.exit(main(["train", sys.argv[1], "--resume"]))
+"""
+    kept = Path(whole.folder) / "checkpoints" / "step-3"
+    limit = (kept / "model.safetensors").stat().st_size + 1000
+    command = [sys.executable, "-c", program, str(tmp_path / "run.toml"), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "bloomery: error: " in done.stderr
+    assert "step-6/optimizer.safetensors: File too large" in done.stderr
+    assert [path.name for path in kept.parent.iterdir()] == ["step-3"]
+    train(whole, resume=True)
+    once = make_config("once", schedule=schedule)
+    train(once)
+    assert everything(whole)[-1] == everything(once)[-1]
 
 
 @pytest.mark.parametrize(("number", "code"), ((signal.SIGTERM, 143), (signal.SIGINT, 130)))

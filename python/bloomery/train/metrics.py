@@ -92,11 +92,12 @@ class Metrics:
         self._sinks: list[Sink] = []
         if not enabled:
             return
-        self._sinks.append(JsonLines(folder / NAME))
+        # Those that may be missing come first: nothing is open then.
         if config.logging.tensorboard:
             self._sinks.append(TensorBoard(folder / "tensorboard"))
         if config.logging.wandb is not None:
             self._sinks.append(WeightsAndBiases(config.logging.wandb, folder, config))
+        self._sinks.append(JsonLines(folder / NAME))
 
     def write(self, metrics: Mapping[str, float | int]) -> None:
         """Sends one step's metrics everywhere."""
