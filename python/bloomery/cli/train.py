@@ -69,6 +69,10 @@ class Bar:
 
     def __exit__(self, *error: object) -> None:
         """Leaves the bar as it stands."""
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the bar as it stands, below which other lines can follow."""
         if self._bar is not None:
             self._bar.close()
 
