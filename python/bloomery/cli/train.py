@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{config.folder}: {result.step:,} steps", end="")
     if result.evaluation is not None:
         print(f", validation loss {result.evaluation.loss:.4f}", end="")
+    if result.mfu is not None:
+        print(f", MFU {result.mfu:.1%}", end="")
     print(f", {result.tokens_per_second:,.0f} tokens/s, {human_seconds(result.seconds)}")
     if result.stopped_by is not None:
         going_on = f"bloomery train {config.folder} --resume"
