@@ -12,7 +12,7 @@ pub mod tiktoken;
 pub mod word_counts;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::atomic::{self, AtomicFile};
@@ -146,12 +146,18 @@ fn save_folder(definition: &Definition, folder: &Path, origin: &str) -> Result<(
         )));
     }
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    // Both are whole before either appears.
+    // Both are whole before either appears, and an old merges.txt never stands beside a new vocab.json: whatever ends this
+    // in between leaves a folder that is no tokenizer rather than a mixed one.
     let mut files = Vec::new();
     for (name, text) in [("vocab.json", vocab), ("merges.txt", merges)] {
         let mut file = AtomicFile::create(folder.join(name))?;
-        file.write_all(text.as_bytes()).map_err(Error::io(file.path()))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(Error::io(file.path()))?;
         files.push(file);
+    }
+    let old = folder.join("merges.txt");
+    match fs::remove_file(&old) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(old)(error)),
+        _ => {}
     }
     files.into_iter().try_for_each(AtomicFile::commit)
 }
