@@ -39,12 +39,10 @@ struct Counter<'a> {
 
 impl Visit for Counter<'_> {
     #[inline]
-    fn visit(&mut self, text: &[u8], start: usize, end: usize) {
-        self.table.increment(text, start, end);
-    }
-
-    fn check(&self) -> Result<()> {
-        self.control.check()
+    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
+        self.control.check()?;
+        self.table.increment(text, start, ends);
+        Ok(())
     }
 }
 
@@ -178,6 +176,14 @@ impl WordCounts {
     /// The words and their counts, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.table.iter()
+    }
+
+    /// Calls `visit` with each word and its count, in the same order at each call.
+    ///
+    /// # Errors
+    /// What `visit` returns.
+    pub fn try_for_each(&self, mut visit: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        self.iter().try_for_each(|(word, count)| visit(word, count))
     }
 
     /// The words and their counts, in the order of their bytes.

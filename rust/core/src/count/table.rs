@@ -66,10 +66,14 @@ impl CountTable {
         self.taken == 0
     }
 
-    /// Counts one occurrence of the word `text[start..end]`. A 64-bit count of single occurrences cannot overflow.
+    /// Counts one occurrence of each of the words in `text` that follow each other from `start` and end at `ends`. A 64-bit
+    /// count of single occurrences cannot overflow.
     #[inline]
-    pub fn increment(&mut self, text: &[u8], start: usize, end: usize) {
-        self.slot(text, start, end).count += 1;
+    pub fn increment(&mut self, text: &[u8], mut start: usize, ends: &[usize]) {
+        for &end in ends {
+            self.slot(text, start, end).count += 1;
+            start = end;
+        }
     }
 
     /// Adds `count` occurrences of `word`.

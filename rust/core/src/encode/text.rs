@@ -70,13 +70,16 @@ struct Words<'a> {
 
 impl Visit for Words<'_> {
     #[inline]
-    fn visit(&mut self, text: &[u8], start: usize, end: usize) {
+    fn visit(&mut self, text: &[u8], mut start: usize, ends: &[usize]) -> Result<()> {
+        self.control.check()?;
         let Words { tokenizer, scratch: Scratch { cache, word }, ids, .. } = self;
-        cache.encode(text, start, end, ids, |bytes, ids| tokenizer.bpe().encode(tokenizer.vocab(), bytes, word, ids));
-    }
-
-    fn check(&self) -> Result<()> {
-        self.control.check()
+        for &end in ends {
+            cache.encode(text, start, end, ids, |bytes, ids| {
+                tokenizer.bpe().encode(tokenizer.vocab(), bytes, word, ids)
+            });
+            start = end;
+        }
+        Ok(())
     }
 }
 

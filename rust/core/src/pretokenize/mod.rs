@@ -1,5 +1,6 @@
 //! Cutting text into pre-tokens: the named schemes by hand-written scanners, any other regex by an engine.
 
+mod batch;
 mod cl100k;
 mod class;
 mod contraction;
@@ -12,6 +13,7 @@ mod white;
 use std::fmt;
 
 use crate::error::Result;
+use batch::Batch;
 pub use cut::Cutter;
 use regex::RegexScanner;
 
@@ -91,29 +93,26 @@ trait Scan {
     fn end(text: &[u8], start: usize) -> usize;
 }
 
-/// What to do with one pre-token: the text it stands in, and its byte range there.
-///
-/// The whole text is handed on so that a pre-token can be read a vector at a time, past its end.
+/// What to do with pre-tokens.
 pub trait Visit {
-    /// Called for each pre-token in order.
-    fn visit(&mut self, text: &[u8], start: usize, end: usize);
-
-    /// Asked now and then, so that a long scan can be interrupted: `Err` ends it.
+    /// Called with consecutive pre-tokens, some hundreds at a time: the first begins at `start`, each of the others where
+    /// the one before it ends. None is empty. The whole text is handed on so that a pre-token can be read a vector at a
+    /// time, past its end.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`], by convention.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
+    /// Whatever ends the scan early; [`crate::Error::Cancelled`], by convention.
+    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()>;
 }
 
-/// Pre-tokens between two calls of [`Visit::check`]: less than a millisecond's worth.
-const CHECK_EVERY: usize = 1 << 14;
-
+/// A closure is called with the text and the byte range of each pre-token.
 impl<F: FnMut(&[u8], usize, usize)> Visit for F {
     #[inline]
-    fn visit(&mut self, text: &[u8], start: usize, end: usize) {
-        self(text, start, end);
+    fn visit(&mut self, text: &[u8], mut start: usize, ends: &[usize]) -> Result<()> {
+        for &end in ends {
+            self(text, start, end);
+            start = end;
+        }
+        Ok(())
     }
 }
 
@@ -145,7 +144,7 @@ impl PreTokenizer {
     ///
     /// # Errors
     /// [`crate::Error::PatternLimit`] when a custom regex backtracks beyond its engine's limit, and what
-    /// [`Visit::check`] returns; named schemes have no errors of their own.
+    /// [`Visit::visit`] returns; named schemes have no errors of their own.
     #[inline]
     pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
@@ -168,32 +167,42 @@ impl PreTokenizer {
         if self.custom.is_some() {
             return Ok(0);
         }
-        let mut held = [(0, 0); 2];
-        let mut decided = 0;
-        self.for_each(text, &mut |bytes: &[u8], start: usize, end: usize| {
-            let (from, to) = held[0];
-            if to > from {
-                visit.visit(bytes, from, to);
-                decided = to;
-            }
-            held = [held[1], (start, end)];
-        })?;
-        Ok(decided)
+        let mut held = Held { inner: visit, start: 0, ends: Vec::new() };
+        self.for_each(text, &mut held)?;
+        Ok(held.start)
     }
 }
 
-#[inline]
-fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
-    let mut start = 0;
-    loop {
-        for _ in 0..CHECK_EVERY {
-            if start == text.len() {
-                return Ok(());
-            }
-            let end = S::end(text, start);
-            visit.visit(text, start, end);
-            start = end;
+/// Hands on all pre-tokens but the last two.
+struct Held<'a, V> {
+    inner: &'a mut V,
+    /// Where the first that was not handed on starts.
+    start: usize,
+    ends: Vec<usize>,
+}
+
+impl<V: Visit> Visit for Held<'_, V> {
+    fn visit(&mut self, text: &[u8], _: usize, ends: &[usize]) -> Result<()> {
+        self.ends.extend_from_slice(ends);
+        let decided = self.ends.len().saturating_sub(2);
+        if decided > 0 {
+            self.inner.visit(text, self.start, &self.ends[..decided])?;
+            self.start = self.ends[decided - 1];
+            self.ends.drain(..decided);
         }
-        visit.check()?;
+        Ok(())
     }
+}
+
+fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    let mut batch = Batch::new();
+    let mut at = 0;
+    while at < text.len() {
+        at = S::end(text, at);
+        batch.push(at);
+        if batch.is_full() {
+            batch.flush(text, visit)?;
+        }
+    }
+    batch.flush(text, visit)
 }

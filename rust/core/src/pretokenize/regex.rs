@@ -3,6 +3,7 @@
 use fancy_regex::Regex;
 
 use super::Visit;
+use super::batch::Batch;
 use crate::error::{Error, Result};
 
 /// A compiled custom pattern.
@@ -22,11 +23,9 @@ impl RegexScanner {
     /// An empty match is no pre-token.
     pub(super) fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
+        let mut batch = Batch::new();
         let mut covered = 0;
-        for (nth, found) in self.regex.find_iter(text).enumerate() {
-            if nth % super::CHECK_EVERY == 0 {
-                visit.check()?;
-            }
+        for found in self.regex.find_iter(text) {
             let found = found.map_err(|error| Error::PatternLimit {
                 pattern: self.regex.as_str().to_owned(),
                 offset: covered,
@@ -37,14 +36,17 @@ impl RegexScanner {
                 continue;
             }
             if found.start() > covered {
-                visit.visit(bytes, covered, found.start());
+                batch.push(found.start());
             }
-            visit.visit(bytes, found.start(), found.end());
+            batch.push(found.end());
             covered = found.end();
+            if batch.is_full() {
+                batch.flush(bytes, visit)?;
+            }
         }
         if covered < bytes.len() {
-            visit.visit(bytes, covered, bytes.len());
+            batch.push(bytes.len());
         }
-        Ok(())
+        batch.flush(bytes, visit)
     }
 }

@@ -1,0 +1,65 @@
+//! Pre-tokens on their way from a scanner to a [`Visit`], some hundreds at a time.
+//!
+//! A scanner that hands on each pre-token by itself mispredicts a branch at each of them, and whoever looks the words up
+//! cannot ask for their memory ahead of time.
+
+use super::Visit;
+use crate::error::Result;
+
+/// Ends that are handed on at once.
+const ENOUGH: usize = 256;
+/// Ends that may be added between two looks at [`Batch::is_full`].
+const ROOM: usize = 64;
+
+/// Consecutive pre-tokens.
+pub(super) struct Batch {
+    /// Where the first starts.
+    start: usize,
+    ends: [usize; ENOUGH + ROOM],
+    len: usize,
+}
+
+impl Batch {
+    /// No pre-tokens yet; the first will start at the start of the text.
+    pub(super) fn new() -> Batch {
+        Batch { start: 0, ends: [0; ENOUGH + ROOM], len: 0 }
+    }
+
+    /// Adds the pre-token that ends at `end`.
+    #[inline]
+    pub(super) fn push(&mut self, end: usize) {
+        self.ends[self.len] = end;
+        self.len += 1;
+    }
+
+    /// Adds a pre-token for each bit of `ends`; bit `i` is an end at `base + i`.
+    #[inline(always)]
+    pub(super) fn push_bits(&mut self, base: usize, mut ends: u64) {
+        let Some(room) = self.ends[self.len..].first_chunk_mut::<ROOM>() else { return };
+        let count = ends.count_ones() as usize;
+        // Eight are written whether there are so many or not: a loop that stops at the last bit is mispredicted there.
+        for eight in room.chunks_exact_mut(8).take(count.div_ceil(8)) {
+            for end in eight {
+                *end = base + ends.trailing_zeros() as usize;
+                ends &= ends.wrapping_sub(1);
+            }
+        }
+        self.len += count;
+    }
+
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.len >= ENOUGH
+    }
+
+    /// Hands on what there is.
+    #[inline]
+    pub(super) fn flush(&mut self, text: &[u8], visit: &mut impl Visit) -> Result<()> {
+        let ends = &self.ends[..self.len];
+        let Some(&last) = ends.last() else { return Ok(()) };
+        visit.visit(text, self.start, ends)?;
+        self.start = last;
+        self.len = 0;
+        Ok(())
+    }
+}
