@@ -13,6 +13,7 @@ use proptest::prelude::*;
 /// A named scheme, the regex that defines it, and the scanner of that regex as a custom pattern would use it.
 struct Scheme {
     scanner: PreTokenizer,
+    portable: PreTokenizer,
     regex: Regex,
     custom: PreTokenizer,
 }
@@ -22,6 +23,7 @@ static SCHEMES: LazyLock<Vec<Scheme>> = LazyLock::new(|| {
         .iter()
         .map(|pattern| Scheme {
             scanner: PreTokenizer::new(pattern).unwrap(),
+            portable: PreTokenizer::new(pattern).unwrap().portable(),
             regex: Regex::new(pattern.regex()).unwrap(),
             custom: PreTokenizer::new(&Pattern::Custom(pattern.regex().to_owned())).unwrap(),
         })
@@ -58,16 +60,29 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(fragment(), 0..24).prop_map(|parts| parts.concat())
 }
 
+/// Many windows of mostly plain text: fragments that make a window intricate are rare in it.
+fn long_text() -> impl Strategy<Value = String> {
+    let plain = prop::sample::select(vec![
+        "word", "Word", "WORD", "x", "don't", "we'LL", "'s", "'", " ", " ", "  ", "\n", "\n\n", "  \n ", "\t", "\r\n",
+        "1", "12345", ".", ",", "!\n", "/\n/", "//", "\"", "(", "é", "naïve", "Élan", "字", "，", "\u{3000}", "하다",
+        "кот",
+    ]);
+    let part = prop_oneof![12 => plain.prop_map(str::to_owned), 1 => fragment()];
+    prop::collection::vec(part, 0..150).prop_map(|parts| parts.concat())
+}
+
 #[test]
 fn scanners_equal_their_regexes_beside_every_code_point() {
-    for Scheme { scanner, regex, .. } in SCHEMES.iter() {
+    for Scheme { scanner, portable, regex, .. } in SCHEMES.iter() {
         for block in (0..0x11_0000u32).collect::<Vec<_>>().chunks(64) {
             let text: String = block
                 .iter()
                 .filter_map(|&code_point| char::from_u32(code_point))
                 .map(|c| format!("a{c}b {c}{c}1{c}'{c}'s!{c}\n{c} {c}A{c}Bc\u{301}{c}Z  {c}"))
                 .collect();
-            assert_eq!(scan(scanner, &text), by_regex(regex, &text), "{} on {block:x?}", scanner.pattern());
+            let expected = by_regex(regex, &text);
+            assert_eq!(scan(scanner, &text), expected, "{} on {block:x?}", scanner.pattern());
+            assert_eq!(scan(portable, &text), expected, "{} on {block:x?}", scanner.pattern());
         }
     }
 }
@@ -77,9 +92,20 @@ proptest! {
 
     #[test]
     fn scanners_equal_their_regexes(text in text()) {
-        for Scheme { scanner, regex, custom } in SCHEMES.iter() {
-            prop_assert_eq!(scan(scanner, &text), by_regex(regex, &text), "{}", scanner.pattern());
-            prop_assert_eq!(scan(custom, &text), by_regex(regex, &text));
+        for Scheme { scanner, portable, regex, custom } in SCHEMES.iter() {
+            let expected = by_regex(regex, &text);
+            prop_assert_eq!(scan(scanner, &text), &expected[..], "{}", scanner.pattern());
+            prop_assert_eq!(scan(portable, &text), &expected[..], "{}", scanner.pattern());
+            prop_assert_eq!(scan(custom, &text), &expected[..]);
+        }
+    }
+
+    #[test]
+    fn scanners_equal_their_regexes_on_long_texts(text in long_text()) {
+        for Scheme { scanner, portable, regex, .. } in SCHEMES.iter() {
+            let expected = by_regex(regex, &text);
+            prop_assert_eq!(scan(scanner, &text), &expected[..], "{}", scanner.pattern());
+            prop_assert_eq!(scan(portable, &text), &expected[..], "{}", scanner.pattern());
         }
     }
 

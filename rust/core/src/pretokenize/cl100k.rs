@@ -7,6 +7,8 @@ use super::Scan;
 use super::class::{DIGIT, LETTER, NEWLINE, SYMBOL, class_at, run};
 use super::contraction::contraction_any_case;
 use super::white::WhiteRun;
+#[cfg(target_arch = "x86_64")]
+use super::window::{Window, with_pre_token};
 
 pub(super) struct Cl100k<const MAX_DIGITS: usize, const FINAL_RUN_WHOLE: bool>;
 
@@ -40,6 +42,27 @@ impl<const MAX_DIGITS: usize, const FINAL_RUN_WHOLE: bool> Scan for Cl100k<MAX_D
             Some(newline_end) => newline_end,
             None => white.without_last(text, start),
         }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
+        let (letter, symbol, newline) = (window.letter(), window.symbol(), window.newline);
+        // Newlines right behind symbols: the sum carries through each run of newlines that begins so.
+        let attached = newline & !newline.wrapping_add(newline & symbol << 1);
+        let symbols = symbol & !(symbol << 1 | window.space << 1);
+        let words = letter & !(letter << 1 | window.blank << 1 | window.next(symbols));
+        let whites = window.white_starts_by_line(attached, FINAL_RUN_WHOLE);
+        let mut starts = words | symbols | window.number_starts::<MAX_DIGITS>() | whites;
+        let mut apostrophes = window.apostrophe & symbols;
+        while apostrophes != 0 {
+            let start = apostrophes.trailing_zeros() as usize;
+            let contracted = contraction_any_case(text, at + start);
+            if contracted > 0 {
+                starts = with_pre_token(starts, start, start + contracted);
+            }
+            apostrophes &= apostrophes - 1;
+        }
+        Some(starts)
     }
 }
 

@@ -9,6 +9,8 @@ mod gpt2;
 mod o200k;
 mod regex;
 mod white;
+#[cfg(target_arch = "x86_64")]
+mod window;
 
 use std::fmt;
 
@@ -91,6 +93,11 @@ impl fmt::Display for Pattern {
 trait Scan {
     /// End of the pre-token that starts at `start`, a character boundary before the end of the valid UTF-8 `text`.
     fn end(text: &[u8], start: usize) -> usize;
+
+    /// Where pre-tokens start in `window`, which is the one at `at` in `text`, where a pre-token starts: all of them but
+    /// for those that depend on what follows the window. `None` where [`Scan::end`] has to find them.
+    #[cfg(target_arch = "x86_64")]
+    fn starts(text: &[u8], at: usize, window: &window::Window) -> Option<u64>;
 }
 
 /// What to do with pre-tokens.
@@ -121,6 +128,7 @@ impl<F: FnMut(&[u8], usize, usize)> Visit for F {
 pub struct PreTokenizer {
     pattern: Pattern,
     custom: Option<RegexScanner>,
+    portable: bool,
 }
 
 impl PreTokenizer {
@@ -131,7 +139,14 @@ impl PreTokenizer {
             Pattern::Custom(regex) => Some(RegexScanner::new(regex)?),
             _ => None,
         };
-        Ok(PreTokenizer { pattern: pattern.clone(), custom })
+        Ok(PreTokenizer { pattern: pattern.clone(), custom, portable: false })
+    }
+
+    /// The same without the instructions that only some processors have. Results must not depend on it; tests use it to
+    /// show that they do not.
+    #[must_use]
+    pub fn portable(self) -> PreTokenizer {
+        PreTokenizer { portable: true, ..self }
     }
 
     /// The pattern.
@@ -149,10 +164,10 @@ impl PreTokenizer {
     pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
         match &self.pattern {
-            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, visit),
-            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, visit),
-            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, visit),
-            Pattern::O200k => scan_all::<o200k::O200k>(bytes, visit),
+            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, self.portable, visit),
+            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, self.portable, visit),
+            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, self.portable, visit),
+            Pattern::O200k => scan_all::<o200k::O200k>(bytes, self.portable, visit),
             Pattern::Custom(_) => self.custom.as_ref().map_or(Ok(()), |scanner| scanner.for_each(text, visit)),
         }
     }
@@ -194,12 +209,67 @@ impl<V: Visit> Visit for Held<'_, V> {
     }
 }
 
-fn scan_all<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+fn scan_all<S: Scan>(text: &[u8], portable: bool, visit: &mut impl Visit) -> Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    if !portable && has_avx2() {
+        // SAFETY: the processor has what the function needs.
+        return unsafe { scan_windows::<S>(text, visit) };
+    }
+    scan_bytes::<S>(text, visit)
+}
+
+fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
         at = S::end(text, at);
         batch.push(at);
+        if batch.is_full() {
+            batch.flush(text, visit)?;
+        }
+    }
+    batch.flush(text, visit)
+}
+
+/// Whether windows can be used: every processor with AVX2 that was ever built has the rest.
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
+}
+
+/// What [`scan_bytes`] does, a window at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn scan_windows<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    use window::{WIDTH, Window};
+    let mut batch = Batch::new();
+    let mut at = 0;
+    while at < text.len() {
+        let window = Window::at(text, at);
+        let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
+        match ends {
+            Some(ends) if window.at_end => {
+                batch.push_bits(at, ends);
+                at = text.len();
+                batch.push(at);
+            }
+            Some(ends) if ends != 0 => {
+                batch.push_bits(at, ends);
+                at += WIDTH - 1 - ends.leading_zeros() as usize;
+            }
+            // Intricate, or a pre-token longer than the window.
+            _ => {
+                let behind = at + window.len();
+                while at < behind {
+                    at = S::end(text, at);
+                    batch.push(at);
+                }
+            }
+        }
         if batch.is_full() {
             batch.flush(text, visit)?;
         }

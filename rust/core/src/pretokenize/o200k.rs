@@ -8,6 +8,8 @@ use super::cl100k::number;
 use super::class::{CASELESS, DIGIT, LETTER, LOWER, MARK, NEWLINE, SYMBOL, Set, UPPER, class_at, run};
 use super::contraction::contraction_any_case;
 use super::white::WhiteRun;
+#[cfg(target_arch = "x86_64")]
+use super::window::{Window, with_pre_token};
 
 /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`.
 const UPPERISH: Set = Set::of(&[UPPER, CASELESS, MARK]);
@@ -35,6 +37,42 @@ impl Scan for O200k {
         }
         let white = WhiteRun::at(text, start);
         white.newline_end.unwrap_or_else(|| white.without_last(text, start))
+    }
+    /// Left to [`Scan::end`]: capitals behind characters without case, whose word may end before them or behind them; marks
+    /// that belong to no letter; newlines and slashes in turn behind symbols.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
+        let word = window.letter() | window.mark;
+        let caseless = window.caseless | window.mark;
+        let all_symbols = window.symbol() & !window.mark;
+        let line_or_slash = window.newline | window.slash;
+        let attaching = window.newline & all_symbols << 1;
+        // The sum carries through each run of newlines and slashes from where it is attached.
+        let carried = line_or_slash.wrapping_add(attaching);
+        if window.mark & !(word << 1) | window.upper & caseless << 1 | carried & attaching != 0 {
+            return None;
+        }
+        let attached = line_or_slash & !carried;
+        let symbol = all_symbols & !attached;
+        let symbols = symbol & !(symbol << 1 | window.space << 1);
+        let words = word & !(word << 1 | window.blank << 1 | window.next(symbols));
+        let capitals = window.upper & window.lower << 1;
+        let whites = window.white_starts_by_line(attached, false);
+        let mut starts = words | capitals | symbols | window.number_starts::<3>() | whites;
+        let mut apostrophes = window.apostrophe & word << 1;
+        let mut done = 0;
+        while apostrophes != 0 {
+            let apostrophe = apostrophes.trailing_zeros() as usize;
+            let contracted = contraction_any_case(text, at + apostrophe);
+            // A word takes one contraction; the next is a word of its own.
+            if contracted > 0 && apostrophe > done {
+                done = apostrophe + contracted;
+                starts = with_pre_token(starts, apostrophe, done) & !(1 << apostrophe);
+            }
+            apostrophes &= apostrophes - 1;
+        }
+        Some(starts)
     }
 }
 

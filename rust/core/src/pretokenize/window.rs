@@ -1,0 +1,253 @@
+//! 64 bytes of text as bit masks of classes, on which a scheme finds the starts of its pre-tokens by word-wide algebra
+//! instead of byte by byte. AVX2 only; elsewhere, and where a window is too intricate, the scanners go byte by byte.
+//!
+//! A window begins where a pre-token does. No scheme looks back, so it needs to know nothing of what came before, and the
+//! last pre-token that starts in it, which may go on behind it, is simply where the next window begins.
+
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+    _mm256_or_si256, _mm256_set1_epi8,
+};
+
+use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_at};
+
+/// Bytes in a window.
+pub(super) const WIDTH: usize = 64;
+
+/// Bit `i` of a mask speaks of byte `i`; all bytes of a character have its class.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) upper: u64,
+    pub(super) lower: u64,
+    pub(super) caseless: u64,
+    pub(super) mark: u64,
+    pub(super) number: u64,
+    /// The space of ASCII, which schemes join to what follows.
+    pub(super) space: u64,
+    /// All of `\s` but line feed and carriage return; the space is among it.
+    pub(super) blank: u64,
+    pub(super) newline: u64,
+    pub(super) apostrophe: u64,
+    pub(super) slash: u64,
+    /// Bytes of a character behind its first.
+    continuation: u64,
+    /// The bytes that count: all whole characters of the window.
+    valid: u64,
+    /// The text ends with the window.
+    pub(super) at_end: bool,
+}
+
+/// The lowest `n` bits.
+#[inline(always)]
+fn low(n: usize) -> u64 {
+    if n < 64 { (1 << n) - 1 } else { u64::MAX }
+}
+
+impl Window {
+    /// The window at `at`, a character boundary before the end of `text`.
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    pub(super) fn at(text: &[u8], at: usize) -> Window {
+        let rest = &text[at..];
+        let (mut window, beyond_ascii) = if let Some(bytes) = rest.first_chunk::<WIDTH>() {
+            Window::of_ascii(bytes)
+        } else {
+            let mut padded = [0; WIDTH];
+            padded[..rest.len()].copy_from_slice(rest);
+            Window::of_ascii(&padded)
+        };
+        window.valid = low(rest.len());
+        window.at_end = rest.len() <= WIDTH;
+        if beyond_ascii != 0 {
+            window.add_characters(rest, beyond_ascii & !window.continuation);
+        }
+        window
+    }
+
+    /// The classes of all ASCII characters, and which bytes are none.
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    fn of_ascii(bytes: &[u8; WIDTH]) -> (Window, u64) {
+        let (left, right) = bytes.split_at(WIDTH / 2);
+        // SAFETY: each half has 32 bytes, and the load asks for no alignment.
+        let halves = unsafe { [_mm256_loadu_si256(left.as_ptr().cast()), _mm256_loadu_si256(right.as_ptr().cast())] };
+        let newline = bits(halves, |half| _mm256_or_si256(is(half, b'\n'), is(half, b'\r')));
+        let window = Window {
+            upper: bits(halves, |half| within(half, b'A', b'Z')),
+            lower: bits(halves, |half| within(half, b'a', b'z')),
+            caseless: 0,
+            mark: 0,
+            number: bits(halves, |half| within(half, b'0', b'9')),
+            space: bits(halves, |half| is(half, b' ')),
+            blank: bits(halves, |half| _mm256_or_si256(is(half, b' '), within(half, b'\t', b'\r'))) & !newline,
+            newline,
+            apostrophe: bits(halves, |half| is(half, b'\'')),
+            slash: bits(halves, |half| is(half, b'/')),
+            // 0x80 to 0xbf are the lowest of the signed bytes.
+            continuation: bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half)),
+            valid: u64::MAX,
+            at_end: false,
+        };
+        (window, bits(halves, |half| half))
+    }
+
+    /// Adds the classes of the characters beyond ASCII, which start at `leads`.
+    fn add_characters(&mut self, bytes: &[u8], mut leads: u64) {
+        let mut by_class = [0; 8];
+        while leads != 0 {
+            let at = leads.trailing_zeros() as usize;
+            let (class, len) = class_at(bytes, at);
+            if at + len > WIDTH {
+                // The character goes on behind the window: it is left to the next.
+                self.valid &= low(at);
+                break;
+            }
+            by_class[usize::from(class)] |= low(len) << at;
+            leads &= leads - 1;
+        }
+        let of = |class: u8| by_class[usize::from(class)];
+        self.upper |= of(UPPER);
+        self.lower |= of(LOWER);
+        self.caseless |= of(CASELESS);
+        self.mark |= of(MARK);
+        self.number |= of(NUMBER);
+        self.blank |= of(SPACE);
+    }
+
+    /// `\p{L}`.
+    #[inline(always)]
+    pub(super) fn letter(&self) -> u64 {
+        self.upper | self.lower | self.caseless
+    }
+
+    /// `\s`.
+    #[inline(always)]
+    pub(super) fn white(&self) -> u64 {
+        self.blank | self.newline
+    }
+
+    /// `[^\s\p{L}\p{N}]`.
+    #[inline(always)]
+    pub(super) fn symbol(&self) -> u64 {
+        self.valid & !(self.letter() | self.number | self.white())
+    }
+
+    /// The first bytes of the characters behind those that start at `leads`.
+    #[inline(always)]
+    pub(super) fn next(&self, leads: u64) -> u64 {
+        // The sum carries over the continuation bytes.
+        (leads << 1).wrapping_add(self.continuation) & !self.continuation
+    }
+
+    /// `starts`, as far as they are bytes that count.
+    #[inline(always)]
+    pub(super) fn valid(&self, starts: u64) -> u64 {
+        starts & self.valid
+    }
+
+    /// Bytes that count.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.valid.trailing_ones() as usize
+    }
+
+    /// The starts of the characters whose last bytes are `lasts`.
+    #[inline(always)]
+    fn leads(&self, mut lasts: u64) -> u64 {
+        while lasts & self.continuation != 0 {
+            let inside = lasts & self.continuation;
+            lasts = (lasts & !inside) | inside >> 1;
+        }
+        lasts
+    }
+
+    /// The bytes before the white space at the end of the window.
+    #[inline(always)]
+    fn before_last_run(&self) -> u64 {
+        let run = self.white() | !self.valid;
+        low(WIDTH - (!run).leading_zeros() as usize)
+    }
+
+    /// Starts in white space under `\s+(?!\S)|\s+`: of each run, and of its last character where more than white space
+    /// follows.
+    #[inline(always)]
+    pub(super) fn white_starts(&self) -> u64 {
+        let white = self.white();
+        let first = white & !(white << 1);
+        let last = self.leads(white & !(white >> 1));
+        // At the end of the text the run stays whole; at the end of the window nothing is known yet.
+        first | last & self.before_last_run()
+    }
+
+    /// Starts in white space under `\s*[\r\n]+|\s+(?!\S)|\s+` (newlines `attached` to something before them aside), with
+    /// `\s++$` before these if `final_run_whole`.
+    #[inline(always)]
+    pub(super) fn white_starts_by_line(&self, attached: u64, final_run_whole: bool) -> u64 {
+        let blank = self.blank;
+        let newline = self.newline & !attached;
+        let white = blank | newline;
+        let first = white & !(white << 1);
+        let last = self.leads(white & !(white >> 1) & blank);
+        // What is left behind the last newline of a run.
+        let mut rest = blank & !(blank << 1) & newline << 1;
+        if rest != 0 {
+            rest &= !filled_down(blank & newline >> 1, blank);
+        }
+        let before = self.before_last_run();
+        let rest_stays = if self.at_end && !final_run_whole { u64::MAX } else { before };
+        first | last & before | rest & rest_stays
+    }
+
+    /// Starts in runs of numbers, of which `MAX` at most make a pre-token.
+    #[inline(always)]
+    pub(super) fn number_starts<const MAX: usize>(&self) -> u64 {
+        let mut group = self.number & !(self.number << 1);
+        let mut starts = group;
+        while group != 0 {
+            for _ in 0..MAX {
+                group = self.next(group) & self.number;
+            }
+            starts |= group;
+        }
+        starts
+    }
+}
+
+/// `starts` with one pre-token from `start` to `end`, which may lie behind the window.
+#[inline(always)]
+pub(super) fn with_pre_token(starts: u64, start: usize, end: usize) -> u64 {
+    starts & (low(start) | !low(end)) | 1 << start | 1u64.checked_shl(end as u32).unwrap_or(0)
+}
+
+/// `from`, and all bits of `within` that follow below without a gap.
+#[inline(always)]
+fn filled_down(mut from: u64, mut within: u64) -> u64 {
+    for step in [1, 2, 4, 8, 16, 32] {
+        from |= within & from >> step;
+        within &= within >> step;
+    }
+    from
+}
+
+/// The sign bits of what `test` makes of each byte.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn bits(halves: [__m256i; 2], test: impl Fn(__m256i) -> __m256i) -> u64 {
+    let [left, right] = halves.map(|half| u64::from(_mm256_movemask_epi8(test(half)) as u32));
+    left | right << 32
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn is(bytes: __m256i, byte: u8) -> __m256i {
+    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8))
+}
+
+/// Which bytes are in `first..=last`.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn within(bytes: __m256i, first: u8, last: u8) -> __m256i {
+    // There is only a signed comparison: `first` is moved to the lowest number there is.
+    let moved = _mm256_add_epi8(bytes, _mm256_set1_epi8(0x80u8.wrapping_sub(first) as i8));
+    _mm256_cmpgt_epi8(_mm256_set1_epi8((0x80 + (last - first) + 1) as i8), moved)
+}
