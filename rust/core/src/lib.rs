@@ -12,6 +12,7 @@ pub mod format;
 mod hash;
 pub mod input;
 pub mod live;
+mod memory;
 mod merges;
 mod normalize;
 mod parallel;

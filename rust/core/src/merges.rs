@@ -5,6 +5,7 @@ use rustc_hash::FxHashSet;
 use crate::definition::{Definition, Merges};
 use crate::error::{Error, Result};
 use crate::live;
+use crate::memory::prefetch;
 use crate::vocab::{Vocab, escape};
 
 /// The rank of a pair that does not join.
@@ -19,19 +20,42 @@ pub(crate) struct Join {
 
 const NO_JOIN: Join = Join { rank: NEVER, id: 0 };
 
-/// Pairs of token ids to their [`Join`]: open addressing, and a plain table for pairs of bytes, with which every word
-/// begins.
+/// Pairs of token ids to their [`Join`]: a hash table of buckets, and a plain table for pairs of bytes, with which every
+/// word begins.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
-    /// A power of two, at most half taken.
-    slots: Vec<(u64, Join)>,
+    /// A power of two. At most half of the places are taken, so that hardly any bucket is full.
+    buckets: Vec<Bucket>,
     taken: usize,
     /// By first byte and second byte.
     bytes: Vec<Join>,
 }
 
+/// A cache line. All its places are looked at whether the pair is found or not: which it is cannot be foretold, and a branch
+/// that is mispredicted costs more than to look.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// Taken from the left.
+    keys: [u64; PLACES],
+    joins: [Join; PLACES],
+}
+
+const PLACES: usize = 4;
+const EMPTY_BUCKET: Bucket = Bucket { keys: [EMPTY; PLACES], joins: [NO_JOIN; PLACES] };
+
 /// No pair: no id is this large.
 const EMPTY: u64 = u64::MAX;
+
+/// Where to look for a pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    key: u64,
+    bucket: usize,
+}
+
+/// Where no pair is found.
+pub(crate) const NOWHERE: Place = Place { key: EMPTY, bucket: 0 };
 
 #[inline]
 fn key(left: u32, right: u32) -> u64 {
@@ -44,7 +68,7 @@ impl PairTable {
     /// # Errors
     /// [`Error::Vocabulary`] when a merge's parts or result are not in the vocabulary, or a merge is listed twice.
     pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: &[u32; 256]) -> Result<PairTable> {
-        let mut table = PairTable { slots: vec![(EMPTY, NO_JOIN); 1 << 10], taken: 0, bytes: Vec::new() };
+        let mut table = PairTable { buckets: vec![EMPTY_BUCKET; 1 << 8], taken: 0, bytes: Vec::new() };
         match &definition.merges {
             Merges::Listed(merges) => {
                 for (rank, (left, right)) in merges.iter().enumerate() {
@@ -97,39 +121,67 @@ impl PairTable {
     }
 
     fn insert(&mut self, left: u32, right: u32, join: Join) {
-        if self.taken * 2 >= self.slots.len() {
-            let bigger = vec![(EMPTY, NO_JOIN); self.slots.len() * 2];
-            for (key, join) in std::mem::replace(&mut self.slots, bigger) {
-                if key != EMPTY {
-                    let index = self.index(key);
-                    self.slots[index] = (key, join);
-                }
-            }
+        if self.taken * 2 >= self.buckets.len() * PLACES {
+            let bigger = vec![EMPTY_BUCKET; self.buckets.len() * 2];
+            let old = std::mem::replace(&mut self.buckets, bigger);
+            pairs_of(&old).for_each(|(key, join)| self.put(key, join));
         }
-        let index = self.index(key(left, right));
-        self.slots[index] = (key(left, right), join);
+        self.put(key(left, right), join);
         self.taken += 1;
     }
 
-    /// Index of the slot that holds `key` or where it belongs.
-    #[inline(always)]
-    fn index(&self, key: u64) -> usize {
-        let mask = self.slots.len() - 1;
-        let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
-        let mut index = ((product >> 64) as u64 ^ product as u64) as usize & mask;
+    fn put(&mut self, key: u64, join: Join) {
+        let mut bucket = self.first(key);
         loop {
-            let found = self.slots[index].0;
-            if found == key || found == EMPTY {
-                return index;
+            let Bucket { keys, joins } = &mut self.buckets[bucket];
+            if let Some(place) = keys.iter().position(|&other| other == EMPTY) {
+                (keys[place], joins[place]) = (key, join);
+                return;
             }
-            index = (index + 1) & mask;
+            bucket = (bucket + 1) & (self.buckets.len() - 1);
         }
+    }
+
+    /// Where the search for `key` begins.
+    #[inline(always)]
+    fn first(&self, key: u64) -> usize {
+        let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
+        ((product >> 64) as u64 ^ product as u64) as usize & (self.buckets.len() - 1)
     }
 
     /// What the tokens join to; rank [`NEVER`] when they don't.
     #[inline(always)]
     pub(crate) fn find(&self, left: u32, right: u32) -> Join {
-        self.slots[self.index(key(left, right))].1
+        self.find_at(self.place(left, right))
+    }
+
+    /// The first of two steps of [`PairTable::find`], for whoever has something else to do before the memory has come.
+    #[inline(always)]
+    pub(crate) fn place(&self, left: u32, right: u32) -> Place {
+        let key = key(left, right);
+        Place { key, bucket: self.first(key) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: Place) {
+        prefetch(&self.buckets, place.bucket);
+    }
+
+    /// The second step.
+    #[inline(always)]
+    pub(crate) fn find_at(&self, place: Place) -> Join {
+        let mut bucket = place.bucket;
+        loop {
+            let Bucket { keys, joins } = &self.buckets[bucket];
+            let mut found = NO_JOIN;
+            for (key, join) in keys.iter().zip(joins) {
+                found = if *key == place.key { *join } else { found };
+            }
+            if found.rank != NEVER || keys[PLACES - 1] == EMPTY {
+                return found;
+            }
+            bucket = (bucket + 1) & (self.buckets.len() - 1);
+        }
     }
 
     /// [`PairTable::find`] for two bytes.
@@ -138,10 +190,23 @@ impl PairTable {
         self.bytes[usize::from(left) << 8 | usize::from(right)]
     }
 
+    /// The highest rank; 0 without any pair.
+    pub(crate) fn highest_rank(&self) -> u32 {
+        pairs_of(&self.buckets).map(|(_, join)| join.rank).max().unwrap_or(0)
+    }
+
+    /// The pairs (left, right, what they join to) in order of rank.
+    pub(crate) fn by_rank(&self) -> Vec<(u32, u32, Join)> {
+        let mut pairs: Vec<_> =
+            pairs_of(&self.buckets).map(|(key, join)| ((key >> 32) as u32, key as u32, join)).collect();
+        pairs.sort_unstable_by_key(|(_, _, join)| join.rank);
+        pairs
+    }
+
     /// Whether every pair ranks behind the pairs that make its parts: then a word can be joined rank by rank, and a join
     /// never brings a pair of lower rank with it. All vocabularies that were trained are so.
     pub(crate) fn is_monotone(&self, vocab_size: usize) -> bool {
-        let pairs = || self.slots.iter().filter(|(key, _)| *key != EMPTY);
+        let pairs = || pairs_of(&self.buckets);
         let mut made_by = vec![None; vocab_size];
         for (_, join) in pairs() {
             let made = &mut made_by[join.id as usize];
@@ -152,6 +217,11 @@ impl PairTable {
             parts.iter().all(|&part| made_by[part] < Some(join.rank))
         })
     }
+}
+
+fn pairs_of(buckets: &[Bucket]) -> impl Iterator<Item = (u64, Join)> {
+    let places = buckets.iter().flat_map(|bucket| bucket.keys.iter().zip(&bucket.joins));
+    places.filter(|(key, _)| **key != EMPTY).map(|(key, join)| (*key, *join))
 }
 
 /// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone. Some files list

@@ -20,6 +20,7 @@ pub struct Tokenizer {
     all: Selection,
     none: Selection,
     scratch: ScratchPool,
+    large_scratch: ScratchPool,
 }
 
 impl Tokenizer {
@@ -39,15 +40,17 @@ impl Tokenizer {
         }
         let byte_ids = byte_ids(&vocab)?;
         let pairs = PairTable::new(&definition, &vocab, &byte_ids)?;
+        let bpe = Bpe::new(&vocab, byte_ids, pairs, definition.whole_words);
         for AddedToken { content, id, .. } in &definition.added_tokens {
             vocab.insert_added(content.as_bytes(), *id)?;
         }
         Ok(Tokenizer {
-            bpe: Bpe::new(byte_ids, pairs, definition.whole_words, vocab.size()),
+            bpe,
             pre_tokenizer: PreTokenizer::new(&definition.pattern)?,
             all: Selection::new(&definition, &Allowed::All)?,
             none: Selection::new(&definition, &Allowed::None)?,
-            scratch: ScratchPool::new(),
+            scratch: ScratchPool::small(),
+            large_scratch: ScratchPool::large(),
             definition,
             vocab,
         })
@@ -160,8 +163,14 @@ impl Tokenizer {
         &self.pre_tokenizer
     }
 
+    /// For single texts.
     pub(crate) fn scratch(&self) -> &ScratchPool {
         &self.scratch
+    }
+
+    /// For threads that encode much.
+    pub(crate) fn large_scratch(&self) -> &ScratchPool {
+        &self.large_scratch
     }
 }
 

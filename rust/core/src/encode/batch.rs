@@ -1,7 +1,6 @@
 //! Many texts at once.
 
 use super::selection::Allowed;
-use super::text::Scratch;
 use crate::control::Control;
 use crate::error::Result;
 use crate::parallel::{map_in_order, thread_count};
@@ -26,17 +25,22 @@ impl Tokenizer {
         let selection = self.select(allowed)?;
         let groups = groups(texts);
         let threads = thread_count(threads).min(groups.len().max(1));
-        let scratch = || if groups.len() > 1 { Scratch::large() } else { Scratch::small() };
-        let encoded = map_in_order(&groups, threads, scratch, |texts, scratch| {
-            let mut ids = Vec::new();
-            let mut ends = Vec::with_capacity(texts.len());
-            for text in *texts {
-                control.check()?;
-                self.encode_into(text, &selection, scratch, control, &mut ids)?;
-                ends.push(ids.len() as u64);
-            }
-            Ok((ids, ends))
-        })?;
+        let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
+        let encoded = map_in_order(
+            &groups,
+            threads,
+            || pool.lend(),
+            |texts, lent| {
+                let mut ids = Vec::new();
+                let mut ends = Vec::with_capacity(texts.len());
+                for text in *texts {
+                    control.check()?;
+                    self.encode_into(text, &selection, lent.scratch(), control, &mut ids)?;
+                    ends.push(ids.len() as u64);
+                }
+                Ok((ids, ends))
+            },
+        )?;
         let mut ids = Vec::with_capacity(encoded.iter().map(|(ids, _)| ids.len()).sum());
         let mut offsets = Vec::with_capacity(texts.len() + 1);
         offsets.push(0);

@@ -6,7 +6,6 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::npy;
 use super::selection::{Allowed, Selection};
-use super::text::Scratch;
 use crate::atomic::AtomicFile;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -115,7 +114,8 @@ impl Tokenizer {
         options: &EncodeFilesOptions,
         control: &Control,
     ) -> Result<()> {
-        let mut scratch = Scratch::large();
+        let mut lent = self.large_scratch().lend();
+        let scratch = lent.scratch();
         let mut ids = Vec::new();
         loop {
             control.check()?;
@@ -127,11 +127,11 @@ impl Tokenizer {
                 part.bytes += text.len() as u64;
                 match documents.kind() {
                     DocumentKind::Text => {
-                        self.encode_into(text, &selections.text, &mut scratch, control, &mut ids)?;
+                        self.encode_into(text, &selections.text, scratch, control, &mut ids)?;
                         part.runs = Runs::of(&ids, |id| self.is_special(id));
                     }
                     DocumentKind::Rows => {
-                        self.encode_into(text, &selections.rows, &mut scratch, control, &mut ids)?;
+                        self.encode_into(text, &selections.rows, scratch, control, &mut ids)?;
                         part.rows += 1;
                         ids.extend(options.end_of_text);
                     }

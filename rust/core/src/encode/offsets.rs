@@ -23,39 +23,39 @@ impl Tokenizer {
         let selection = self.select(allowed)?;
         let mut ids = Vec::new();
         let mut spans: Vec<Range<usize>> = Vec::new();
-        self.scratch().with(|scratch| {
-            selection.raw.split(text, |piece| {
-                let (raw, raw_start) = match piece {
-                    Piece::Token(id, range) => {
-                        ids.push(id);
-                        spans.push(range);
-                        return Ok(());
+        let mut lent = self.scratch().lend();
+        let scratch = lent.scratch();
+        selection.raw.split(text, |piece| {
+            let (raw, raw_start) = match piece {
+                Piece::Token(id, range) => {
+                    ids.push(id);
+                    spans.push(range);
+                    return Ok(());
+                }
+                Piece::Text(text, start) => (text, start),
+            };
+            let (normalized, alignment) = self.definition().normalizer.apply_aligned(raw);
+            let original = |range: Range<usize>| {
+                let original = alignment.original(range);
+                raw_start + original.start..raw_start + original.end
+            };
+            selection.normalized.split(&normalized, |piece| match piece {
+                Piece::Token(id, range) => {
+                    ids.push(id);
+                    spans.push(original(range));
+                    Ok(())
+                }
+                Piece::Text(ordinary, mut at) => {
+                    let first = ids.len();
+                    self.encode_ordinary_into(ordinary, scratch, control, &mut ids)?;
+                    // The tokens of a text without added tokens are its bytes, end to end.
+                    for &id in &ids[first..] {
+                        let len = self.vocab().token(id).map_or(0, <[u8]>::len);
+                        spans.push(original(at..at + len));
+                        at += len;
                     }
-                    Piece::Text(text, start) => (text, start),
-                };
-                let (normalized, alignment) = self.definition().normalizer.apply_aligned(raw);
-                let original = |range: Range<usize>| {
-                    let original = alignment.original(range);
-                    raw_start + original.start..raw_start + original.end
-                };
-                selection.normalized.split(&normalized, |piece| match piece {
-                    Piece::Token(id, range) => {
-                        ids.push(id);
-                        spans.push(original(range));
-                        Ok(())
-                    }
-                    Piece::Text(ordinary, mut at) => {
-                        let first = ids.len();
-                        self.encode_ordinary_into(ordinary, scratch, control, &mut ids)?;
-                        // The tokens of a text without added tokens are its bytes, end to end.
-                        for &id in &ids[first..] {
-                            let len = self.vocab().token(id).map_or(0, <[u8]>::len);
-                            spans.push(original(at..at + len));
-                            at += len;
-                        }
-                        Ok(())
-                    }
-                })
+                    Ok(())
+                }
             })
         })?;
         Ok((ids, to_characters(text, &spans)))

@@ -71,7 +71,7 @@ impl StreamEncoder {
         self.enough = 0;
         let text = std::mem::take(&mut self.pending);
         let StreamEncoder { tokenizer, selection, control, .. } = self;
-        tokenizer.scratch().with(|scratch| tokenizer.encode_into(&text, selection, scratch, control, ids))
+        tokenizer.encode_into(&text, selection, tokenizer.scratch().lend().scratch(), control, ids)
     }
 
     /// Encodes what no further text can change; returns how much of `pending` that is.
@@ -79,19 +79,19 @@ impl StreamEncoder {
         let StreamEncoder { tokenizer, selection, control, pending, .. } = self;
         let matcher = selection.only_matcher();
         let (head, open) = decided_matches(matcher, pending);
-        tokenizer.scratch().with(|scratch| {
-            matcher.split(&pending[..head], |piece| match piece {
-                Piece::Token(id, _) => {
-                    ids.push(id);
-                    Ok(())
-                }
-                Piece::Text(text, _) => tokenizer.encode_ordinary_into(text, scratch, control, ids),
-            })?;
-            if !self.streaming {
-                return Ok(head);
+        let mut lent = tokenizer.scratch().lend();
+        let scratch = lent.scratch();
+        matcher.split(&pending[..head], |piece| match piece {
+            Piece::Token(id, _) => {
+                ids.push(id);
+                Ok(())
             }
-            Ok(head + tokenizer.encode_decided_into(&pending[head..open], scratch, control, ids)?)
-        })
+            Piece::Text(text, _) => tokenizer.encode_ordinary_into(text, scratch, control, ids),
+        })?;
+        if !self.streaming {
+            return Ok(head);
+        }
+        Ok(head + tokenizer.encode_decided_into(&pending[head..open], scratch, control, ids)?)
     }
 }
 

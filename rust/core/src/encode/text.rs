@@ -8,16 +8,21 @@ use super::selection::{Allowed, Selection};
 use super::word::WordScratch;
 use crate::control::Control;
 use crate::error::Result;
+use crate::memory::advise_huge;
 use crate::parallel::{map_in_order, thread_count};
 use crate::pretokenize::Visit;
 use crate::tokenizer::Tokenizer;
 
 /// Slots of the cache for single texts (128 KiB): it is made with the tokenizer and kept.
 const SMALL_CACHE: usize = 1 << 12;
-/// Slots of the cache of a thread that encodes much (2 MiB).
-const LARGE_CACHE: usize = 1 << 16;
+/// Most slots of the cache of a thread that encodes much (64 MiB, and at most as much again for what does not fit them).
+const LARGE_CACHE: usize = 1 << 21;
+/// Most of either kept by a tokenizer.
+const KEPT: usize = 16;
 /// Texts from this many bytes on are worth a large cache.
 const LARGE_TEXT: usize = 1 << 18;
+/// Room is made for an id in so many bytes of text: about what English has.
+const BYTES_PER_ID: usize = 4;
 /// Bytes of a text that one thread encodes at a time.
 const PART: usize = 1 << 20;
 
@@ -29,35 +34,56 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) fn small() -> Scratch {
-        Scratch { cache: WordCache::new(SMALL_CACHE), word: WordScratch::default() }
-    }
-
-    pub(crate) fn large() -> Scratch {
-        Scratch { cache: WordCache::new(LARGE_CACHE), word: WordScratch::default() }
+    fn new(slots: usize) -> Scratch {
+        Scratch { cache: WordCache::new(slots), word: WordScratch::default() }
     }
 }
 
-/// Scratch memory kept between calls.
+/// Scratch memory kept between calls: a text that comes after another one finds its words known.
 ///
 /// It is only ever tried, never waited for: in a forked child the lock may be held for good by a thread that does not
 /// exist there, and then fresh memory serves as well.
 #[derive(Debug)]
-pub(crate) struct ScratchPool(Mutex<Vec<Scratch>>);
+pub(crate) struct ScratchPool {
+    kept: Mutex<Vec<Scratch>>,
+    slots: usize,
+}
+
+/// Working memory taken from a pool, and given back when dropped.
+pub(crate) struct Lent<'a> {
+    pool: &'a ScratchPool,
+    scratch: Option<Scratch>,
+}
 
 impl ScratchPool {
-    pub(crate) fn new() -> ScratchPool {
-        ScratchPool(Mutex::new(vec![Scratch::small()]))
+    /// Memory for single texts.
+    pub(crate) fn small() -> ScratchPool {
+        ScratchPool { kept: Mutex::new(vec![Scratch::new(SMALL_CACHE)]), slots: SMALL_CACHE }
     }
 
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let kept = self.0.try_lock().ok().and_then(|mut pool| pool.pop());
-        let mut scratch = kept.unwrap_or_else(Scratch::small);
-        let result = work(&mut scratch);
-        if let Ok(mut pool) = self.0.try_lock() {
-            pool.push(scratch);
+    /// Memory for threads that encode much.
+    pub(crate) fn large() -> ScratchPool {
+        ScratchPool { kept: Mutex::default(), slots: LARGE_CACHE }
+    }
+
+    pub(crate) fn lend(&self) -> Lent<'_> {
+        Lent { pool: self, scratch: self.kept.try_lock().ok().and_then(|mut kept| kept.pop()) }
+    }
+}
+
+impl Lent<'_> {
+    pub(crate) fn scratch(&mut self) -> &mut Scratch {
+        self.scratch.get_or_insert_with(|| Scratch::new(self.pool.slots))
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let (Some(scratch), Ok(mut kept)) = (self.scratch.take(), self.pool.kept.try_lock())
+            && kept.len() < KEPT
+        {
+            kept.push(scratch);
         }
-        result
     }
 }
 
@@ -70,15 +96,12 @@ struct Words<'a> {
 
 impl Visit for Words<'_> {
     #[inline]
-    fn visit(&mut self, text: &[u8], mut start: usize, ends: &[usize]) -> Result<()> {
+    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
         self.control.check()?;
         let Words { tokenizer, scratch: Scratch { cache, word }, ids, .. } = self;
-        for &end in ends {
-            cache.encode(text, start, end, ids, |bytes, ids| {
-                tokenizer.bpe().encode(tokenizer.vocab(), bytes, word, ids)
-            });
-            start = end;
-        }
+        cache.encode(text, start, ends, ids, |text, words, ids, ends| {
+            tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, ends);
+        });
         Ok(())
     }
 }
@@ -90,15 +113,10 @@ impl Tokenizer {
     /// [`crate::Error::SpecialToken`] for an allowed token that is none of the tokenizer's;
     /// [`crate::Error::PatternLimit`] under a custom regex.
     pub fn encode(&self, text: &str, allowed: &Allowed) -> Result<Vec<u32>> {
-        let mut ids = Vec::new();
         let selection = self.select(allowed)?;
-        let control = Control::default();
-        let mut encode = |scratch: &mut Scratch| self.encode_into(text, &selection, scratch, &control, &mut ids);
-        if text.len() < LARGE_TEXT {
-            self.scratch().with(encode)?
-        } else {
-            encode(&mut Scratch::large())?
-        }
+        let mut ids = Vec::new();
+        let mut lent = if text.len() < LARGE_TEXT { self.scratch().lend() } else { self.large_scratch().lend() };
+        self.encode_into(text, &selection, lent.scratch(), &Control::default(), &mut ids)?;
         Ok(ids)
     }
 
@@ -122,11 +140,17 @@ impl Tokenizer {
         control: &Control,
     ) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
-        let parts = selection.parts(text, PART);
-        let threads = thread_count(threads).min(parts.len().max(1));
-        let encoded = map_in_order(&parts, threads, Scratch::large, |part, scratch| {
-            let mut ids = Vec::new();
-            self.encode_into(part, &selection, scratch, control, &mut ids)?;
+        let lend = || self.large_scratch().lend();
+        let threads = thread_count(threads).min(text.len().div_ceil(PART)).max(1);
+        if threads == 1 {
+            let mut ids = Vec::with_capacity(text.len() / BYTES_PER_ID);
+            advise_huge(&mut ids);
+            self.encode_into(text, &selection, lend().scratch(), control, &mut ids)?;
+            return Ok(ids);
+        }
+        let encoded = map_in_order(&selection.parts(text, PART), threads, lend, |part, lent| {
+            let mut ids = Vec::with_capacity(part.len() / BYTES_PER_ID);
+            self.encode_into(part, &selection, lent.scratch(), control, &mut ids)?;
             Ok(ids)
         })?;
         Ok(encoded.concat())

@@ -1,17 +1,23 @@
-//! One pre-token to ids: the lowest rank first, the leftmost among equals.
+//! Pre-tokens to ids: the lowest rank first, the leftmost among equals.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
+use rustc_hash::FxHashMap;
+
+use super::lanes::{self, Lanes};
 use super::memo::Memo;
+use super::splits::Splits;
 use crate::merges::{NEVER, PairTable};
 use crate::vocab::Vocab;
 
-/// Words up to this many bytes are joined by looking for the lowest rank again and again, which for few tokens beats any
-/// data structure. Longer ones are joined in windows of this many bytes.
-const SHORT: usize = 64;
-/// Windows and seams of up to this many bytes are remembered: what makes words long is mostly repetition. It is more than
-/// two tokens of any vocabulary in use have.
+/// Longer words are joined in windows of this many bytes.
+const SHORT: usize = lanes::LONGEST;
+/// Windows joined before their seams are mended.
+const WINDOWS: usize = 64;
+/// Seams of up to this many bytes are remembered: what makes words long is mostly repetition. It is more than two tokens of
+/// any vocabulary in use have.
 const REMEMBERED: usize = 512;
 /// Bytes remembered.
 const MEMORY: usize = 1 << 16;
@@ -21,33 +27,33 @@ const MEMORY: usize = 1 << 16;
 pub(crate) struct Bpe {
     byte_ids: [u32; 256],
     pairs: PairTable,
-    /// A word that is a token is not joined but looked up.
-    whole_words: bool,
-    /// No pair that joins ranks before one that makes its parts, so words can be joined rank by rank.
-    monotone: bool,
+    /// Tokens that joining might not make of their bytes, where words that are tokens are not to be joined.
+    whole_words: FxHashMap<Box<[u8]>, u32>,
+    /// For monotone pairs: no pair that joins ranks before one that makes its parts, so words can be joined rank by rank.
+    splits: Option<Splits>,
 }
 
-/// Memory for joining long words, kept from word to word.
+/// Memory for joining words, kept from word to word.
 #[derive(Debug)]
 pub(crate) struct WordScratch {
+    /// For words, and for the windows of long ones.
+    lanes: Lanes,
+    windows: Lanes,
     heap: HeapScratch,
     memo: Memo,
-    window: Vec<u32>,
     seam: Vec<u8>,
     middle: Vec<u32>,
-    apart: Vec<u32>,
 }
 
 impl Default for WordScratch {
     fn default() -> Self {
-        let memo = Memo::new(MEMORY);
         WordScratch {
+            lanes: Lanes::default(),
+            windows: Lanes::default(),
             heap: HeapScratch::default(),
-            memo,
-            window: Vec::new(),
+            memo: Memo::new(MEMORY),
             seam: Vec::new(),
             middle: Vec::new(),
-            apart: Vec::new(),
         }
     }
 }
@@ -72,77 +78,52 @@ struct Node {
 const NONE: u32 = u32::MAX;
 
 impl Bpe {
-    pub(crate) fn new(byte_ids: [u32; 256], pairs: PairTable, whole_words: bool, vocab_size: usize) -> Bpe {
-        let monotone = pairs.is_monotone(vocab_size);
-        Bpe { byte_ids, pairs, whole_words, monotone }
+    /// `vocab` has the tokens that joining makes. With `whole_words` a word that is one of them is not joined but looked up.
+    pub(crate) fn new(vocab: &Vocab, byte_ids: [u32; 256], pairs: PairTable, whole_words: bool) -> Bpe {
+        let joinable = pairs.highest_rank() < lanes::RANKS && pairs.is_monotone(vocab.size());
+        let splits = joinable.then(|| Splits::new(&byte_ids, &pairs, vocab.size()));
+        let is_made = |id: u32| splits.as_ref().is_some_and(|splits| splits.is_made(id));
+        let unmade = vocab.iter().filter(|&(id, token)| whole_words && token.len() > 1 && !is_made(id));
+        let whole_words = unmade.map(|(id, token)| (token.into(), id)).collect();
+        Bpe { byte_ids, pairs, whole_words, splits }
     }
 
-    /// Appends the ids of `word` to `ids`.
-    pub(crate) fn encode(&self, vocab: &Vocab, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
-        if let [byte] = word {
-            ids.push(self.byte_ids[usize::from(*byte)]);
+    /// Appends the ids of each of `words` in `text` to `ids`, and to `ends` where they end there.
+    pub(crate) fn encode(
+        &self,
+        vocab: &Vocab,
+        text: &[u8],
+        words: &[Range<usize>],
+        scratch: &mut WordScratch,
+        ids: &mut Vec<u32>,
+        ends: &mut Vec<usize>,
+    ) {
+        let words = words.iter().map(|word| &text[word.clone()]);
+        let is_whole = |word: &[u8]| !self.whole_words.is_empty() && self.whole_words.contains_key(word);
+        let Some(splits) = &self.splits else {
+            for word in words {
+                match self.whole_words.get(word) {
+                    Some(&id) => ids.push(id),
+                    None => self.join_long(word, &mut scratch.heap, ids),
+                }
+                ends.push(ids.len());
+            }
             return;
-        }
-        if self.whole_words
-            && let Some(id) = vocab.id(word)
-        {
-            ids.push(id);
-            return;
-        }
-        if word.len() <= SHORT {
-            self.join_short(word, ids);
-        } else if self.monotone {
-            self.join_windows(vocab, word, scratch, ids);
-        } else {
-            self.join_long(word, &mut scratch.heap, ids);
-        }
-    }
-
-    fn join_short(&self, word: &[u8], ids: &mut Vec<u32>) {
-        // Most words are short, and clearing memory for long ones would cost more than joining them.
-        if word.len() <= SHORT / 4 {
-            self.join_scanning::<{ SHORT / 4 }>(word, ids);
-        } else {
-            self.join_scanning::<SHORT>(word, ids);
-        }
-    }
-
-    /// Looks for the lowest rank again after each join, in a word of 1 to `N` bytes.
-    fn join_scanning<const N: usize>(&self, word: &[u8], ids: &mut Vec<u32>) {
-        let mut tokens = [0u32; N];
-        // By place: what the token there and the next join to, and its rank.
-        let mut joined = [0u32; N];
-        let mut ranks = [NEVER; N];
-        let mut len = word.len();
-        for (i, &byte) in word.iter().enumerate() {
-            tokens[i] = self.byte_ids[usize::from(byte)];
-            if let Some(&next) = word.get(i + 1) {
-                let join = self.pairs.find_bytes(byte, next);
-                (joined[i], ranks[i]) = (join.id, join.rank);
+        };
+        let mut lanes = std::mem::take(&mut scratch.lanes);
+        lanes.join(&self.pairs, &self.byte_ids, words.clone().filter(|word| word.len() <= SHORT && !is_whole(word)));
+        let mut joined = 0..;
+        for word in words {
+            if is_whole(word) {
+                ids.extend(self.whole_words.get(word));
+            } else if word.len() <= SHORT {
+                ids.extend(joined.next().map(|number| lanes.ids(number)).unwrap_or_default());
+            } else {
+                self.join_windows(vocab, splits, word, scratch, ids);
             }
+            ends.push(ids.len());
         }
-        loop {
-            // Two loops without branches in them are faster than one that remembers the place.
-            let lowest = ranks[..len].iter().fold(NEVER, |lowest, &rank| lowest.min(rank));
-            if lowest == NEVER {
-                break;
-            }
-            let at = ranks[..len].iter().position(|&rank| rank == lowest).unwrap_or(0);
-            tokens[at] = joined[at];
-            tokens.copy_within(at + 2..len, at + 1);
-            joined.copy_within(at + 1..len, at);
-            ranks.copy_within(at + 1..len, at);
-            len -= 1;
-            if at + 1 < len {
-                let join = self.pairs.find(tokens[at], tokens[at + 1]);
-                (joined[at], ranks[at]) = (join.id, join.rank);
-            }
-            if at > 0 {
-                let join = self.pairs.find(tokens[at - 1], tokens[at]);
-                (joined[at - 1], ranks[at - 1]) = (join.id, join.rank);
-            }
-        }
-        ids.extend_from_slice(&tokens[..len]);
+        scratch.lanes = lanes;
     }
 
     /// Joins a word of any length (up to 2^32 bytes) by a heap of (rank, place).
@@ -204,33 +185,34 @@ impl Bpe {
     /// ranks allow. Until then nothing crossed a border, so the two tokens there had come as far as they come apart from
     /// the rest, and the same join would be made there: it depends on what lies to the left only in a run of equal
     /// tokens, which is paired from its start or from the last border that no pair crossed.)
-    fn join_windows(&self, vocab: &Vocab, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+    fn join_windows(&self, vocab: &Vocab, splits: &Splits, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
         let first = ids.len();
-        for window in word.chunks(SHORT) {
-            let mut right = std::mem::take(&mut scratch.window);
-            right.clear();
-            self.join_remembered(window, scratch, &mut right);
-            self.append(vocab, first, &right, scratch, ids);
-            scratch.window = right;
+        let mut windows = std::mem::take(&mut scratch.windows);
+        for part in word.chunks(WINDOWS * SHORT) {
+            windows.join(&self.pairs, &self.byte_ids, part.chunks(SHORT));
+            for number in 0..part.len().div_ceil(SHORT) {
+                self.append(vocab, splits, first, windows.ids(number), scratch, ids);
+            }
         }
-    }
-
-    /// Joins what may have been joined before.
-    fn join_remembered(&self, word: &[u8], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
-        let WordScratch { heap, memo, .. } = scratch;
-        if word.len() > REMEMBERED {
-            self.join_long(word, heap, ids);
-        } else if word.len() > SHORT {
-            memo.encode(word, ids, |word, ids| self.join_long(word, heap, ids));
-        } else {
-            memo.encode(word, ids, |word, ids| self.join_short(word, ids));
-        }
+        scratch.windows = windows;
     }
 
     /// Appends the encoding `right` to the encoding `ids[first..]`, joining more of both anew until the seam holds.
-    fn append(&self, vocab: &Vocab, first: usize, right: &[u32], scratch: &mut WordScratch, ids: &mut Vec<u32>) {
+    fn append(
+        &self,
+        vocab: &Vocab,
+        splits: &Splits,
+        first: usize,
+        right: &[u32],
+        scratch: &mut WordScratch,
+        ids: &mut Vec<u32>,
+    ) {
         let mut middle = std::mem::take(&mut scratch.middle);
         let mut reach = 0;
+        let holds = |left: Option<&u32>, right: Option<&u32>| match (left, right) {
+            (Some(&left), Some(&right)) => splits.stay_apart(&self.pairs, left, right),
+            _ => true,
+        };
         loop {
             let from = ids.len() - reach.min(ids.len() - first);
             let to = reach.min(right.len());
@@ -240,10 +222,6 @@ impl Bpe {
             let right_of_seam = right.get(to);
             let start = middle.first().or(right_of_seam);
             let end = middle.last().or(left_of_seam);
-            let mut holds = |left: Option<&u32>, right: Option<&u32>| match (left, right) {
-                (Some(&left), Some(&right)) => self.stay_apart(vocab, left, right, scratch),
-                _ => true,
-            };
             // Without a middle the two borders are one.
             if holds(left_of_seam, start) && (middle.is_empty() || holds(end, right_of_seam)) {
                 ids.truncate(from);
@@ -264,23 +242,14 @@ impl Bpe {
         scratch: &mut WordScratch,
         ids: &mut Vec<u32>,
     ) {
-        let mut bytes = std::mem::take(&mut scratch.seam);
-        bytes.clear();
-        tokens.for_each(|&id| bytes.extend_from_slice(vocab.token(id).unwrap_or_default()));
-        if !bytes.is_empty() {
-            self.join_remembered(&bytes, scratch, ids);
+        let WordScratch { heap, memo, seam, .. } = scratch;
+        seam.clear();
+        tokens.for_each(|&id| seam.extend_from_slice(vocab.token(id).unwrap_or_default()));
+        if seam.len() > REMEMBERED {
+            self.join_long(seam, heap, ids);
+        } else if !seam.is_empty() {
+            memo.encode(seam, ids, |bytes, ids| self.join_long(bytes, heap, ids));
         }
-        scratch.seam = bytes;
-    }
-
-    /// Whether two tokens, joined apart from all else, stay the two they are.
-    fn stay_apart(&self, vocab: &Vocab, left: u32, right: u32, scratch: &mut WordScratch) -> bool {
-        let mut ids = std::mem::take(&mut scratch.apart);
-        ids.clear();
-        self.join_tokens(vocab, [left, right].iter(), scratch, &mut ids);
-        let apart = ids == [left, right];
-        scratch.apart = ids;
-        apart
     }
 }
 
@@ -300,7 +269,7 @@ mod tests {
         definition.vocab.iter().for_each(|(token, id)| vocab.insert(token, *id).unwrap());
         let byte_ids = std::array::from_fn(|byte| vocab.id(&[byte as u8]).unwrap());
         let pairs = PairTable::new(definition, &vocab, &byte_ids).unwrap();
-        let bpe = Bpe::new(byte_ids, pairs, definition.whole_words, vocab.size());
+        let bpe = Bpe::new(&vocab, byte_ids, pairs, definition.whole_words);
         (vocab, bpe)
     }
 
@@ -343,24 +312,25 @@ mod tests {
                 definition.merges = Merges::ByRank;
             }
             let (vocab, bpe) = bpe(&definition);
-            prop_assert!(bpe.monotone || shuffle.is_some());
+            prop_assert!(bpe.splits.is_some() || shuffle.is_some());
             let mut scratch = WordScratch::default();
             for word in words {
                 let expected = by_definition(&vocab, &bpe, &word);
                 let mut ids = Vec::new();
-                bpe.encode(&vocab, &word, &mut scratch, &mut ids);
+                let whole = std::slice::from_ref(&(0..word.len())).to_vec();
+                bpe.encode(&vocab, &word, &whole, &mut scratch, &mut ids, &mut Vec::new());
                 prop_assert_eq!(&ids, &expected);
                 ids.clear();
                 bpe.join_long(&word, &mut scratch.heap, &mut ids);
                 prop_assert_eq!(&ids, &expected);
-                if bpe.monotone {
+                if let Some(splits) = &bpe.splits {
                     // Windows far smaller than real ones, so that seams are everywhere.
                     for window in [1, 3, 7] {
                         ids.clear();
                         for part in word.chunks(window) {
                             let mut right = Vec::new();
                             bpe.join_long(part, &mut scratch.heap, &mut right);
-                            bpe.append(&vocab, 0, &right, &mut scratch, &mut ids);
+                            bpe.append(&vocab, splits, 0, &right, &mut scratch, &mut ids);
                         }
                         prop_assert_eq!(&ids, &expected, "windows of {}", window);
                     }

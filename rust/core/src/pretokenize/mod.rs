@@ -94,6 +94,10 @@ trait Scan {
     /// End of the pre-token that starts at `start`, a character boundary before the end of the valid UTF-8 `text`.
     fn end(text: &[u8], start: usize) -> usize;
 
+    /// Whether [`Scan::starts`] needs to know upper case from lower case, and slashes.
+    #[cfg(target_arch = "x86_64")]
+    const BY_CASE: bool = false;
+
     /// Where pre-tokens start in `window`, which is the one at `at` in `text`, where a pre-token starts: all of them but
     /// for those that depend on what follows the window. `None` where [`Scan::end`] has to find them.
     #[cfg(target_arch = "x86_64")]
@@ -249,7 +253,7 @@ fn scan_windows<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
-        let window = Window::at(text, at);
+        let window = if S::BY_CASE { Window::at::<true>(text, at) } else { Window::at::<false>(text, at) };
         let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
         match ends {
             Some(ends) if window.at_end => {

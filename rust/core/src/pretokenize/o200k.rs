@@ -38,6 +38,9 @@ impl Scan for O200k {
         let white = WhiteRun::at(text, start);
         white.newline_end.unwrap_or_else(|| white.without_last(text, start))
     }
+    #[cfg(target_arch = "x86_64")]
+    const BY_CASE: bool = true;
+
     /// Left to [`Scan::end`]: capitals behind characters without case, whose word may end before them or behind them; marks
     /// that belong to no letter; newlines and slashes in turn behind symbols.
     #[cfg(target_arch = "x86_64")]

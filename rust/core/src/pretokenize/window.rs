@@ -5,8 +5,8 @@
 //! last pre-token that starts in it, which may go on behind it, is simply where the next window begins.
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
-    _mm256_or_si256, _mm256_set1_epi8,
+    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_or_si256,
+    _mm256_set1_epi8,
 };
 
 use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_at};
@@ -45,16 +45,19 @@ fn low(n: usize) -> u64 {
 
 impl Window {
     /// The window at `at`, a character boundary before the end of `text`.
+    ///
+    /// Without `BY_CASE` all letters of ASCII are said to be `lower`, and `slash` is not known: schemes that do not ask are
+    /// spared the work.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[inline]
-    pub(super) fn at(text: &[u8], at: usize) -> Window {
+    pub(super) fn at<const BY_CASE: bool>(text: &[u8], at: usize) -> Window {
         let rest = &text[at..];
         let (mut window, beyond_ascii) = if let Some(bytes) = rest.first_chunk::<WIDTH>() {
-            Window::of_ascii(bytes)
+            Window::of_ascii::<BY_CASE>(bytes)
         } else {
             let mut padded = [0; WIDTH];
             padded[..rest.len()].copy_from_slice(rest);
-            Window::of_ascii(&padded)
+            Window::of_ascii::<BY_CASE>(&padded)
         };
         window.valid = low(rest.len());
         window.at_end = rest.len() <= WIDTH;
@@ -67,28 +70,42 @@ impl Window {
     /// The classes of all ASCII characters, and which bytes are none.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[inline]
-    fn of_ascii(bytes: &[u8; WIDTH]) -> (Window, u64) {
+    fn of_ascii<const BY_CASE: bool>(bytes: &[u8; WIDTH]) -> (Window, u64) {
         let (left, right) = bytes.split_at(WIDTH / 2);
         // SAFETY: each half has 32 bytes, and the load asks for no alignment.
         let halves = unsafe { [_mm256_loadu_si256(left.as_ptr().cast()), _mm256_loadu_si256(right.as_ptr().cast())] };
         let newline = bits(halves, |half| _mm256_or_si256(is(half, b'\n'), is(half, b'\r')));
+        let (upper, lower) = if BY_CASE {
+            (bits(halves, |half| within(half, b'A', b'Z')), bits(halves, |half| within(half, b'a', b'z')))
+        } else {
+            let in_lower_case = _mm256_set1_epi8(0x20);
+            (0, bits(halves, |half| within(_mm256_or_si256(half, in_lower_case), b'a', b'z')))
+        };
+        let beyond_ascii = bits(halves, |half| half);
         let window = Window {
-            upper: bits(halves, |half| within(half, b'A', b'Z')),
-            lower: bits(halves, |half| within(half, b'a', b'z')),
+            upper,
+            lower,
             caseless: 0,
             mark: 0,
             number: bits(halves, |half| within(half, b'0', b'9')),
             space: bits(halves, |half| is(half, b' ')),
-            blank: bits(halves, |half| _mm256_or_si256(is(half, b' '), within(half, b'\t', b'\r'))) & !newline,
+            blank: bits(halves, |half| {
+                let (space, tab) = (is(half, b' '), is(half, b'\t'));
+                _mm256_or_si256(_mm256_or_si256(space, tab), within(half, 0x0b, 0x0c))
+            }),
             newline,
             apostrophe: bits(halves, |half| is(half, b'\'')),
-            slash: bits(halves, |half| is(half, b'/')),
+            slash: if BY_CASE { bits(halves, |half| is(half, b'/')) } else { 0 },
             // 0x80 to 0xbf are the lowest of the signed bytes.
-            continuation: bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half)),
+            continuation: if beyond_ascii == 0 {
+                0
+            } else {
+                bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half))
+            },
             valid: u64::MAX,
             at_end: false,
         };
-        (window, bits(halves, |half| half))
+        (window, beyond_ascii)
     }
 
     /// Adds the classes of the characters beyond ASCII, which start at `leads`.
@@ -233,8 +250,21 @@ fn filled_down(mut from: u64, mut within: u64) -> u64 {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn bits(halves: [__m256i; 2], test: impl Fn(__m256i) -> __m256i) -> u64 {
-    let [left, right] = halves.map(|half| u64::from(_mm256_movemask_epi8(test(half)) as u32));
+    let [left, right] = halves.map(|half| u64::from(sign_bits(test(half))));
     left | right << 32
+}
+
+/// `_mm256_movemask_epi8`, of which the compiler knows too much: where masks are combined it takes the vectors apart byte by
+/// byte, which is several times slower.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn sign_bits(bytes: __m256i) -> u32 {
+    let bits: u32;
+    // SAFETY: the instruction reads one register and writes another.
+    unsafe {
+        std::arch::asm!("vpmovmskb {:e}, {}", out(reg) bits, in(ymm_reg) bytes, options(pure, nomem, nostack, preserves_flags));
+    }
+    bits
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]

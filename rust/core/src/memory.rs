@@ -1,0 +1,48 @@
+//! What the processor and the system are told about memory ahead of its use. Hints only: nothing depends on them but time.
+
+/// Asks for the cache line in which element `index` of `slots` begins.
+#[inline(always)]
+pub(crate) fn prefetch<T>(slots: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address, valid or not, has no effect that a program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slots.as_ptr().wrapping_add(index).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slots, index);
+}
+
+/// `len` times `value`, in pages of 2 MiB where the system has them: a large table is read at random, and with small pages
+/// each read would miss the translation cache as well.
+pub(crate) fn huge<T: Clone>(len: usize, value: T) -> Vec<T> {
+    let mut slots: Vec<T> = Vec::with_capacity(len);
+    advise_huge(&mut slots);
+    slots.resize(len, value);
+    slots
+}
+
+/// Asks for pages of 2 MiB in what `vec` has reserved and not yet touched.
+pub(crate) fn advise_huge<T>(vec: &mut Vec<T>) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 2 << 20;
+        let spare = vec.spare_capacity_mut();
+        let (start, bytes) = (spare.as_mut_ptr().addr(), std::mem::size_of_val(spare));
+        let first = start.next_multiple_of(PAGE);
+        let last = (start + bytes) / PAGE * PAGE;
+        if first < last {
+            // SAFETY: the range is part of an allocation that this call has for itself; the advice does not change what it
+            // holds. A refusal costs nothing.
+            let _ = unsafe {
+                libc::madvise(
+                    spare.as_mut_ptr().cast::<u8>().wrapping_add(first - start).cast(),
+                    last - first,
+                    libc::MADV_HUGEPAGE,
+                )
+            };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = vec;
+}
