@@ -15,6 +15,7 @@ pub mod live;
 mod merges;
 mod normalize;
 mod parallel;
+mod prefetch;
 pub mod pretokenize;
 pub mod special;
 mod tokenizer;

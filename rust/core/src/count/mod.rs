@@ -1,5 +1,6 @@
 //! Counting pre-tokens: the first half of training, and a value of its own ([`WordCounts`]) that can be merged and stored.
 
+mod key;
 pub mod table;
 
 use std::path::Path;
@@ -41,8 +42,7 @@ impl Visit for Counter<'_> {
     #[inline]
     fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
         self.control.check()?;
-        self.table.increment(text, start, ends);
-        Ok(())
+        self.table.increment(text, start, ends)
     }
 }
 
