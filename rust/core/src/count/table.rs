@@ -11,6 +11,8 @@
 //! in flight at a time); no front (half of the time went into the index, which is spread over megabytes); a front that
 //! holds no part of the hash (each word that it does not know then loads an entry that is not its own from far away).
 
+use std::ops::Range;
+
 use super::key::{Key, SHORT, long_hash};
 use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
@@ -179,9 +181,7 @@ impl CountTable {
         } else {
             self.long_entry(word)
         };
-        let entry = &mut self.entries[number];
-        entry.count = entry.count.checked_add(count).ok_or_else(|| overflow(word))?;
-        Ok(())
+        self.add_to(number, count)
     }
 
     /// Adds all counts of `other`.
@@ -189,7 +189,33 @@ impl CountTable {
     /// # Errors
     /// As [`CountTable::add`].
     pub fn merge(&mut self, other: &CountTable) -> Result<()> {
-        other.iter().try_for_each(|(word, count)| self.add(word, count))
+        for entries in other.entries[1..].chunks(BATCH) {
+            self.reserve(entries.len())?;
+            let mask = self.mask();
+            for entry in entries {
+                prefetch(&self.index, (entry.key.hash() & mask) as usize);
+            }
+            for entry in entries {
+                let slot = self.index[(entry.key.hash() & mask) as usize];
+                prefetch(&self.entries, (slot & mask) as usize);
+            }
+            for Entry { key, count } in entries {
+                let number = match key.is_long() {
+                    false => self.short_entry(*key, key.hash()),
+                    true => self.long_entry(other.word(key)),
+                };
+                self.add_to(number, *count)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_to(&mut self, number: usize, count: u64) -> Result<()> {
+        match self.entries[number].count.checked_add(count) {
+            Some(sum) => self.entries[number].count = sum,
+            None => return Err(overflow(self.get(number).0)),
+        }
+        Ok(())
     }
 
     /// The words and their counts, in the order in which the words were first seen.
@@ -197,10 +223,20 @@ impl CountTable {
         (1..self.entries.len()).map(|number| self.get(number))
     }
 
-    /// The entries' numbers in the order of their words; [`CountTable::get`] gives the words. Half the size of a list of
-    /// references to them.
+    /// The entries' numbers in the order of their words; [`CountTable::get`] gives the words. A sixth of the size of a list
+    /// of references to them.
     pub(super) fn sorted(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> = (1..self.entries.len() as u32).collect();
+        self.sort(1..self.entries.len())
+    }
+
+    /// The same for `size` entries at a time, each time in an order of their own.
+    pub(super) fn sorted_parts(&self, size: usize) -> impl Iterator<Item = Vec<u32>> {
+        let end = self.entries.len();
+        (1..end).step_by(size).map(move |start| self.sort(start..end.min(start + size)))
+    }
+
+    fn sort(&self, numbers: Range<usize>) -> Vec<u32> {
+        let mut numbers: Vec<u32> = numbers.map(|number| number as u32).collect();
         numbers.sort_unstable_by(|&a, &b| self.compare(&self.entries[a as usize].key, &self.entries[b as usize].key));
         numbers
     }
