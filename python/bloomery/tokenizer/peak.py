@@ -9,8 +9,8 @@ def peak_memory() -> int | None:
 
     It includes the pages of mapped files that were in use, which the system can take back.
     """
-    # On Linux `getrusage` also counts what the process was before it became this program: a copy of the one that started
-    # it, however large that was.
+    # On Linux `getrusage` also counts what the process was before it became this program: a copy of the one that
+    # started it, however large that was.
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):

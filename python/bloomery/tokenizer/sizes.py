@@ -1,5 +1,6 @@
 """Sizes of memory as people write them."""
 
+import operator
 import re
 
 from bloomery.errors import ArgumentError
@@ -16,17 +17,16 @@ def byte_size(size: str | int, name: str = "size") -> int:
 
     Raises:
         ArgumentError: It is not a size, or not above zero.
+        TypeError: It is neither a string nor a whole number.
     """
-    if isinstance(size, bool) or not isinstance(size, int | str):
-        raise TypeError(f'{name} must be a number of bytes or a str such as "16MB", not {type(size).__name__}')
-    if isinstance(size, int):
-        number, factor = float(size), 1
-    else:
+    if isinstance(size, str):
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)\s*(?:([kmgtp])(i?))?b?\s*", size, re.IGNORECASE)
         if match is None:
             raise ArgumentError(f"{name} {size!r} is not a size: write it as 16MB, 1.5GB, 512MiB or a number of bytes")
-        number = float(match[1])
         factor = (1024 if match[3] else 1000) ** " kmgtp".index((match[2] or " ").lower())
+        number = round(float(match[1]) * factor)
+    else:
+        number = operator.index(size)
     if number <= 0:
         raise ArgumentError(f"{name} must be above zero, not {size!r}")
-    return size if isinstance(size, int) else round(number * factor)
+    return number

@@ -111,8 +111,8 @@ class Tokenizer(_core.Tokenizer):
             field: The field of JSON lines that holds the text.
             column: The column of Parquet files that holds the text.
             max_memory: Memory for counting, such as "16MB", "512MiB" or a number of bytes, as for
-                `WordCounts.from_files`; None for as much as it takes. Words that outgrow it go to a temporary file and the
-                merges are the same. What learning the merges takes afterwards does not count.
+                `WordCounts.from_files`; None for as much as it takes. Words that outgrow it go to a temporary file and
+                the merges are the same. What learning the merges takes afterwards does not count.
             progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
 
         Raises:

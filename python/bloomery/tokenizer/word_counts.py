@@ -17,8 +17,8 @@ class WordCounts:
     whole. A value is immutable; it compares by content, pickles, and is saved as a Parquet file with the columns
     ``word`` and ``count``.
 
-    Counts that outgrew ``max_memory`` stay in a temporary file, which vanishes with the last value that uses it. `merge`,
-    `save`, comparison and training read it from there; `items` and pickling put all words into memory.
+    Counts that outgrew ``max_memory`` stay in a temporary file, which vanishes with the last value that uses it.
+    `merge`, `save`, comparison and training read it from there; `items` and pickling put all words into memory.
     """
 
     __slots__ = ("core",)
