@@ -56,6 +56,7 @@ class WordCounts:
         field: str,
         column: str,
         num_threads: int | None,
+        max_memory: int | None,
         progress: _Callback | None,
     ) -> WordCounts: ...
     @staticmethod

@@ -34,11 +34,13 @@ def test_options_reach_the_trainer(run, corpus: Path) -> None:
     facts = run(
         *("train", corpus, "--vocab-size", 290, "--special-token", "<a>", "--special-token", "<b>"),
         *("--pattern", "cl100k", "--tie-break", "huggingface", "--threads", 2, "--output", "x.json", "--json"),
+        *("--max-memory", "16MB"),
     ).json
     assert facts["special_tokens"] == ["<a>", "<b>"]
     assert (facts["vocab_size"], facts["merges"], facts["pattern"]) == (290, 32, "cl100k")
     assert (facts["tie_break"], facts["output"], facts["inputs"]) == ("huggingface", "x.json", [str(corpus)])
     assert facts["seconds"] > 0
+    assert facts["peak_memory"] is None or facts["peak_memory"] > 10e6
     expected = Tokenizer.train([corpus], 290, ["<a>", "<b>"], pattern="cl100k", tie_break="huggingface")
     assert Tokenizer.load("x.json") == expected
 
@@ -48,6 +50,11 @@ def test_standard_input(tmp_path: Path) -> None:
     output = tmp_path / "tokenizer.json"
     subprocess.run([*command, "--output", output], input="ab ab", encoding="utf-8", check=True, capture_output=True)
     assert Tokenizer.load(output).merges == [(b"a", b"b")]
+
+
+def test_a_bound_that_is_too_small_is_refused(run, corpus: Path) -> None:
+    assert "counting needs at least 1000000 (1MB)" in run("train", corpus, "--max-memory", "10kB").error
+    assert "'much' is not a size: write it as" in run("train", corpus, "--max-memory", "much").err
 
 
 def test_stopping_early_is_said(run, tmp_path: Path) -> None:

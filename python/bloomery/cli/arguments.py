@@ -1,7 +1,6 @@
 """Arguments that several subcommands share, and what they mean."""
 
 import argparse
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,8 @@ from typing import Any, NoReturn
 
 from bloomery import Tokenizer
 from bloomery.cli.output import human_bytes
+from bloomery.errors import ArgumentError
+from bloomery.tokenizer import sizes
 from bloomery.tokenizer.embedded import stdlib_sources
 
 DEFAULT_TOKENIZER = Path("runs/tokenizer/tokenizer.json")
@@ -120,15 +121,10 @@ def inputs_or_embedded(inputs: Sequence[str]) -> Sequence[str | Path]:
 
 def byte_size(text: str) -> int:
     """A size such as `825GB`, `1.5 TB` or `300000` in bytes; units are decimal (`GiB` and the like binary)."""
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgtp]?)(i?)b?\s*", text, re.IGNORECASE)
     try:
-        number = float(match[1]) if match else 0.0
-    except ValueError:
-        number = 0.0
-    if match is None or number <= 0 or (match[3] and not match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write it as 825GB, 1.5TB or 300000")
-    power = " kmgtp".index(match[2].lower() or " ")
-    return round(number * (1024 if match[3] else 1000) ** power)
+        return sizes.byte_size(text)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write it as 825GB, 1.5TB or 300000") from error
 
 
 def positive(text: str) -> int:

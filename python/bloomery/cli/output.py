@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from bloomery.tokenizer.peak import peak_memory
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -34,6 +36,18 @@ def human_bytes(size: float, *, digits: int = 1) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.{digits}f} {unit}"
         size /= 1000
     return f"{size:,.{digits}f} TB"
+
+
+def peak_facts() -> dict[str, int | None]:
+    """What `--json` says of memory: `peak_memory` in bytes, null where the system does not say."""
+    return {"peak_memory": peak_memory()}
+
+
+def print_peak() -> None:
+    """Prints the most memory that this process took, where the system says it."""
+    peak = peak_memory()
+    if peak is not None:
+        print(f"peak memory: {human_bytes(peak)}")
 
 
 def human_seconds(seconds: float) -> str:

@@ -90,6 +90,7 @@ class Tokenizer(_core.Tokenizer):
         errors: str = "strict",
         field: str = "text",
         column: str = "text",
+        max_memory: str | int | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> Self:
         """Trains on files.
@@ -109,6 +110,9 @@ class Tokenizer(_core.Tokenizer):
                 them.
             field: The field of JSON lines that holds the text.
             column: The column of Parquet files that holds the text.
+            max_memory: Memory for counting, such as "16MB", "512MiB" or a number of bytes, as for
+                `WordCounts.from_files`; None for as much as it takes. Words that outgrow it go to a temporary file and
+                the merges are the same. What learning the merges takes afterwards does not count.
             progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
 
         Raises:
@@ -128,6 +132,7 @@ class Tokenizer(_core.Tokenizer):
             errors=errors,
             field=field,
             column=column,
+            max_memory=max_memory,
             progress=progress,
         )
         return cls._of(engine)

@@ -20,6 +20,7 @@ def train_bpe(
     tie_break: str = "lexicographic",
     num_threads: int | None = None,
     errors: str = "strict",
+    max_memory: str | int | None = None,
     progress: bool | ProgressCallback | None = False,
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
     """Trains a byte-level BPE tokenizer and returns it as plain values.
@@ -32,6 +33,7 @@ def train_bpe(
         tie_break: As for `Tokenizer.train`.
         num_threads: As for `Tokenizer.train`.
         errors: As for `Tokenizer.train`.
+        max_memory: As for `Tokenizer.train`.
         progress: As for `Tokenizer.train`, but silent unless asked for.
 
     Returns:
@@ -45,6 +47,7 @@ def train_bpe(
         tie_break=tie_break,
         num_threads=num_threads,
         errors=errors,
+        max_memory=max_memory,
         progress=progress,
     )
     return engine.vocab, engine.merges
@@ -61,6 +64,7 @@ def train_files(
     errors: str,
     field: str = "text",
     column: str = "text",
+    max_memory: str | int | None,
     progress: bool | ProgressCallback | None,
 ) -> _core.Engine:
     """Counts files and learns from the counts."""
@@ -74,6 +78,7 @@ def train_files(
             field=field,
             column=column,
             num_threads=num_threads,
+            max_memory=max_memory,
             progress=callback or False,
         )
         return _learn(counts, vocab_size, tie_break, callback)

@@ -7,6 +7,7 @@ from typing import Self
 from bloomery import _core
 from bloomery.tokenizer.inputs import Inputs, expand, user_path
 from bloomery.tokenizer.progress import ProgressCallback, reporting
+from bloomery.tokenizer.sizes import byte_size
 
 
 class WordCounts:
@@ -15,6 +16,9 @@ class WordCounts:
     Shards can be counted apart, on other days and machines, and merged: training from the sum gives the merges of the
     whole. A value is immutable; it compares by content, pickles, and is saved as a Parquet file with the columns
     ``word`` and ``count``.
+
+    Counts that outgrew ``max_memory`` stay in a temporary file, which vanishes with the last value that uses it.
+    `merge`, `save`, comparison and training read it from there; `items` and pickling put all words into memory.
     """
 
     __slots__ = ("core",)
@@ -49,6 +53,7 @@ class WordCounts:
         field: str = "text",
         column: str = "text",
         num_threads: int | None = None,
+        max_memory: str | int | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> Self:
         """Counts files.
@@ -63,14 +68,22 @@ class WordCounts:
             field: The field of JSON lines that holds the text.
             column: The column of Parquet files that holds the text.
             num_threads: Threads to use; None for every core. The result does not depend on it.
+            max_memory: Memory for counting, such as "16MB", "1.5GB", "512MiB" or a number of bytes; None for as much as
+                it takes, 24 to 35 bytes for a distinct word and more for a long one. Words that outgrow it go to a
+                temporary file in the folder that TMPDIR names, which must not itself be in memory; the counts are the
+                same. At least 1MB; each thread needs so much, so with less for all of them fewer are used. On top come
+                single words of megabytes, texts that a regex of one's own does not let cut, and the window or pages of
+                compressed and Parquet files.
             progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
 
         Raises:
             OSError: A file cannot be read.
             InvalidUtf8Error: A text is not UTF-8.
             InputError: A file is broken, or lacks the field or column.
+            ArgumentError: ``max_memory`` is no size, or too small.
         """
         files = expand(inputs)
+        memory = None if max_memory is None else byte_size(max_memory, "max_memory")
         with reporting(progress) as callback:
             counts = _core.WordCounts.from_files(
                 files,
@@ -80,6 +93,7 @@ class WordCounts:
                 field=field,
                 column=column,
                 num_threads=num_threads,
+                max_memory=memory,
                 progress=callback,
             )
         return cls._of(counts)
@@ -126,7 +140,7 @@ class WordCounts:
         return self._of(self.core.merge(other.core))
 
     def items(self) -> list[tuple[bytes, int]]:
-        """Lists the words with their counts, sorted by word."""
+        """Lists the words with their counts, sorted by word; all of them are then in memory."""
         return self.core.items()
 
     @property

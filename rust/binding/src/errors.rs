@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use bloomery_core::Error;
+use bloomery_core::error::SPILL_ADVICE;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -18,7 +19,8 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     let value = |name, value: &str| (name, value.into_bound_py_any(py));
     let number = |name, value: u64| (name, value.into_bound_py_any(py));
     match error {
-        Error::Io { path, source } => os_error(py, &path, &source),
+        Error::Io { path, source } => os_error(py, &path, &source, None),
+        Error::Spill { folder, source } => os_error(py, &folder, &source, Some(SPILL_ADVICE)),
         Error::InvalidUtf8 { origin, offset, byte } => {
             let attributes = [value("path", &origin), number("offset", offset), number("byte", byte.into())];
             exception(py, "InvalidUtf8Error", message, attributes)
@@ -81,7 +83,7 @@ pub fn internal(py: Python<'_>, panic: &str) -> PyErr {
 }
 
 /// An `OSError` with errno and filename, so that Python picks `FileNotFoundError` and its like.
-fn os_error(py: Python<'_>, path: &Path, source: &io::Error) -> PyErr {
+fn os_error(py: Python<'_>, path: &Path, source: &io::Error, advice: Option<&str>) -> PyErr {
     let reason = match source.raw_os_error() {
         Some(code) => py
             .import(intern!(py, "os"))
@@ -90,7 +92,12 @@ fn os_error(py: Python<'_>, path: &Path, source: &io::Error) -> PyErr {
         None => Ok((code_of_kind(source.kind()), source.to_string())),
     };
     match reason {
-        Ok((code, reason)) => PyOSError::new_err((code, reason, path.as_os_str().to_owned())),
+        Ok((code, mut reason)) => {
+            if let Some(advice) = advice {
+                reason = format!("{reason}; {advice}");
+            }
+            PyOSError::new_err((code, reason, path.as_os_str().to_owned()))
+        }
         Err(error) => error,
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bloomery_core::Pattern;
+use bloomery_core::count::Limits;
 use bloomery_core::input::Utf8Errors;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -49,7 +50,7 @@ impl WordCounts {
     /// Count files.
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of the Python method that wraps it")]
     #[staticmethod]
-    #[pyo3(signature = (inputs, *, pattern, special_tokens, errors, field, column, num_threads, progress))]
+    #[pyo3(signature = (inputs, *, pattern, special_tokens, errors, field, column, num_threads, max_memory, progress))]
     fn from_files(
         py: Python<'_>,
         inputs: Vec<PathBuf>,
@@ -59,13 +60,15 @@ impl WordCounts {
         field: String,
         column: String,
         num_threads: Threads,
+        max_memory: Option<u64>,
         progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let (inputs, options, pattern) =
             (sources(inputs), input_options(errors, field, column), Pattern::parse(pattern));
         let count = |control: &bloomery_core::Control| {
-            let threads = num_threads.0;
-            bloomery_core::WordCounts::from_sources(&inputs, &options, &pattern, &special_tokens.0, threads, control)
+            let limits = Limits { threads: num_threads.0, max_memory };
+            let special_tokens = &special_tokens.0;
+            bloomery_core::WordCounts::from_sources_within(&inputs, &options, &pattern, special_tokens, limits, control)
         };
         call::watched(py, progress.as_ref(), count).map(WordCounts)
     }
@@ -138,17 +141,19 @@ impl WordCounts {
     }
 
     /// Words and counts, sorted.
-    fn items<'py>(&self, py: Python<'py>) -> Items<'py> {
-        self.0.sorted().into_iter().map(|(word, count)| (PyBytes::new(py, word), count)).collect()
+    fn items<'py>(&self, py: Python<'py>) -> PyResult<Items<'py>> {
+        let mut items = Vec::with_capacity(self.0.len());
+        let push = |word: &[u8], count| {
+            items.push((PyBytes::new(py, word), count));
+            Ok(())
+        };
+        call::short(py, || self.0.try_for_each_sorted(push))?;
+        Ok(items)
     }
 
-    fn __eq__(&self, other: PyRef<'_, WordCounts>) -> bool {
-        let (left, right) = (&self.0, &other.0);
-        left.len() == right.len()
-            && left.total() == right.total()
-            && left.pattern() == right.pattern()
-            && left.special_tokens() == right.special_tokens()
-            && left.sorted() == right.sorted()
+    fn __eq__(&self, py: Python<'_>, other: PyRef<'_, WordCounts>) -> PyResult<bool> {
+        let other = &other.0;
+        call::detached(py, || self.0.is_same(other))
     }
 }
 

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What to do about [`Error::Spill`].
+pub const SPILL_ADVICE: &str = "word counts that outgrow max_memory are kept in this folder: make room in it, name another \
+                                with TMPDIR, or raise max_memory";
+
 /// Everything that can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +18,17 @@ pub enum Error {
     Io {
         /// The path being read or written (`<stdin>` for standard input).
         path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// The temporary file of words that were counted within `max_memory` could not be written or read.
+    #[error(
+        "{}: {source}; {SPILL_ADVICE}",
+        folder.display()
+    )]
+    Spill {
+        /// The folder that the file is in.
+        folder: PathBuf,
         /// The system's own error.
         source: io::Error,
     },

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
                 "bytes": report.bytes,
                 "dtype": report.dtype,
                 "seconds": report.seconds,
+                **output.peak_facts(),
             }
         )
         return
@@ -77,3 +78,4 @@ def run(args: argparse.Namespace) -> None:
     rate = f" ({output.human_bytes(report.bytes / report.seconds)}/s)" if report.seconds else ""
     print(f"encoded {output.human_bytes(report.bytes)} in {output.human_seconds(report.seconds)}{rate}")
     print(f"{report.tokens:,} tokens ({report.dtype}{ratio}), saved to {args.output}")
+    output.print_peak()

@@ -53,6 +53,13 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         help="tokenizer.json (.json), tiktoken ranks (.tiktoken), or a folder for vocab.json and merges.txt "
         f"(default: {arguments.DEFAULT_TOKENIZER})",
     )
+    parser.add_argument(
+        "--max-memory",
+        type=arguments.byte_size,
+        metavar="SIZE",
+        help="memory for counting words, such as 16MB or 1GiB; words that outgrow it go to a temporary file "
+        "(default: as much as it takes)",
+    )
     arguments.add_reading(parser)
     arguments.add_progress(parser)
     arguments.add_json(parser)
@@ -76,6 +83,7 @@ def run(args: argparse.Namespace) -> None:
             errors=args.errors,
             field=args.field,
             column=args.column,
+            max_memory=args.max_memory,
             progress=args.progress,
         )
     seconds = time.perf_counter() - start
@@ -93,12 +101,14 @@ def run(args: argparse.Namespace) -> None:
                 "pattern": tokenizer.pattern,
                 "tie_break": args.tie_break,
                 "seconds": seconds,
+                **output.peak_facts(),
             }
         )
         return
     print(f"trained {tokenizer.vocab_size:,} tokens in {output.human_seconds(seconds)}, saved to {args.output}")
     if tokenizer.vocab_size < args.vocab_size:
         print(f"stopped before {args.vocab_size:,}: no pair of tokens was left to merge")
+    output.print_peak()
     print("next:")
     named = arguments.naming(args.output, tokenizer)
     print(f"  bloomery tokenizer encode INPUT... --output tokens.npy --tokenizer {named}")

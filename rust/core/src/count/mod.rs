@@ -1,6 +1,17 @@
 //! Counting pre-tokens: the first half of training, and a value of its own ([`WordCounts`]) that can be merged and stored.
 
+//!
+//! Within a bound (`max_memory`) each thread has a table of fixed size; when it is full, its words go to disk as a sorted
+//! run. In the end the runs are merged, and the words stay on disk.
+
+mod counting;
+mod key;
+mod merging;
+mod run;
+mod spill;
+mod store;
 pub mod table;
+mod temporary;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -10,8 +21,11 @@ use crate::error::{Error, Result};
 use crate::format::word_counts;
 use crate::input::{InputOptions, Reader, Source};
 use crate::parallel::{on_each_thread, thread_count};
-use crate::pretokenize::{Cutter, Pattern, PreTokenizer, Visit};
-use crate::special::{Piece, SpecialTokens};
+use crate::pretokenize::{Cutter, Pattern, PreTokenizer};
+use crate::special::SpecialTokens;
+pub use spill::MINIMUM_FOR_A_THREAD;
+use spill::{Bound, Tally};
+use store::Store;
 use table::CountTable;
 
 /// Texts in memory that a thread takes at once: enough that taking them costs nothing beside counting.
@@ -22,7 +36,18 @@ const TEXTS_AT_A_TIME: usize = 16;
 #[derive(Debug, Clone)]
 pub struct WordCounts {
     rules: Rules,
-    table: CountTable,
+    store: Store,
+}
+
+/// What counting may use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Threads; all cores when `None`. Fewer are used where the memory is too little for so many.
+    pub threads: Option<usize>,
+    /// Bytes of memory for counting, at least [`MINIMUM_FOR_A_THREAD`]; as much as it takes when `None`. On top of it
+    /// come a word that is larger than a part of it, text that cannot be cut (under a custom regex), and what the formats
+    /// themselves ask for: the window of a compressed file, the pages of a Parquet file.
+    pub max_memory: Option<u64>,
 }
 
 /// What makes words out of a text.
@@ -32,29 +57,6 @@ struct Rules {
     special: SpecialTokens,
 }
 
-struct Counter<'a> {
-    table: &'a mut CountTable,
-    control: &'a Control,
-}
-
-impl Visit for Counter<'_> {
-    #[inline]
-    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
-        self.control.check()?;
-        self.table.increment(text, start, ends);
-        Ok(())
-    }
-}
-
-impl Rules {
-    fn count(&self, text: &str, table: &mut CountTable, control: &Control) -> Result<()> {
-        self.special.split(text, |piece| match piece {
-            Piece::Text(text) => self.pre_tokenizer.for_each(text, &mut Counter { table, control }),
-            Piece::Special(_) => Ok(()),
-        })
-    }
-}
-
 impl WordCounts {
     /// No words yet.
     ///
@@ -62,7 +64,7 @@ impl WordCounts {
     /// [`Error::SpecialToken`] for empty or duplicate special tokens, [`Error::Pattern`] for a regex that does not compile.
     pub fn new(pattern: &Pattern, special_tokens: &[String]) -> Result<WordCounts> {
         let rules = Rules { pre_tokenizer: PreTokenizer::new(pattern)?, special: SpecialTokens::new(special_tokens)? };
-        Ok(WordCounts { rules, table: CountTable::default() })
+        Ok(WordCounts { rules, store: Store::Table(CountTable::default()) })
     }
 
     /// Words with given counts. Words that occur more than once add up; those with count 0 are left out.
@@ -75,9 +77,11 @@ impl WordCounts {
         special_tokens: &[String],
     ) -> Result<WordCounts> {
         let mut counts = WordCounts::new(pattern, special_tokens)?;
+        let mut table = CountTable::default();
         for (word, count) in words.into_iter().filter(|(word, count)| *count > 0 && !word.is_empty()) {
-            counts.table.add(&word, count)?;
+            table.add(&word, count)?;
         }
+        counts.store = Store::Table(table);
         Ok(counts)
     }
 
@@ -94,30 +98,43 @@ impl WordCounts {
         threads: Option<usize>,
         control: &Control,
     ) -> Result<WordCounts> {
+        let limits = Limits { threads, max_memory: None };
+        WordCounts::from_sources_within(sources, options, pattern, special_tokens, limits, control)
+    }
+
+    /// Counts files within limits. The counts do not depend on them.
+    ///
+    /// # Errors
+    /// As [`WordCounts::from_sources`]; [`Error::Argument`] when the memory is too little for a thread; [`Error::Spill`]
+    /// when the disk takes no more.
+    pub fn from_sources_within(
+        sources: &[Source],
+        options: &InputOptions,
+        pattern: &Pattern,
+        special_tokens: &[String],
+        limits: Limits,
+        control: &Control,
+    ) -> Result<WordCounts> {
         let mut counts = WordCounts::new(pattern, special_tokens)?;
+        let mut threads = thread_count(limits.threads);
+        let bound = limits.max_memory.map(|bytes| Bound::new(bytes, threads)).transpose()?;
         let cutter = Cutter::new(pattern, special_tokens);
         let last_cut = |text: &[u8]| cutter.last_cut(text);
-        let reader = Mutex::new(Some(Reader::open(sources, options, &last_cut, control)?));
-        let rules = &counts.rules;
-        let tables = on_each_thread(thread_count(threads), || {
-            let mut table = CountTable::default();
-            let counted = count_blocks(&reader, options, rules, &mut table, control);
-            if counted.is_err() {
-                // Without a reader the other threads stop at their next block.
-                *reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
-            }
-            counted.map(|()| table)
-        })?;
-        counts.absorb(tables)?;
+        let mut reader = Reader::open(sources, options, &last_cut, control)?;
+        if let Some(bound) = bound {
+            threads = bound.threads;
+            reader = reader.with_block_bytes(bound.block);
+        }
+        counts.store = counting::count_all(reader, options, &counts.rules, threads, bound, control)?;
         Ok(counts)
     }
 
     /// Counts one more text.
     ///
     /// # Errors
-    /// [`Error::PatternLimit`].
+    /// [`Error::PatternLimit`]; the counts are then those before the call.
     pub fn add_text(&mut self, text: &str) -> Result<()> {
-        self.rules.count(text, &mut self.table, &Control::default())
+        self.add_texts(&[text], Some(1), &Control::default())
     }
 
     /// Counts more texts, each a document of its own, on `threads` threads (all cores when `None`).
@@ -129,15 +146,15 @@ impl WordCounts {
         let rules = &self.rules;
         let threads = thread_count(threads).min(texts.len().div_ceil(TEXTS_AT_A_TIME).max(1));
         let tables = on_each_thread(threads, || {
-            let mut table = CountTable::default();
+            let mut tally = Tally::new(None);
             loop {
                 control.check()?;
                 let taken = next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
-                let Some(texts) = taken else { return Ok(table) };
-                texts.iter().try_for_each(|text| rules.count(text, &mut table, control))?;
+                let Some(texts) = taken else { return Ok(tally.table) };
+                texts.iter().try_for_each(|text| rules.count(text, &mut tally, control))?;
             }
         })?;
-        self.absorb(tables)
+        self.store.absorb(tables)
     }
 
     /// Adds the counts of `other`.
@@ -148,7 +165,7 @@ impl WordCounts {
     pub fn merge(&mut self, other: &WordCounts) -> Result<()> {
         self.check_same("pattern", &self.pattern().name(), &other.pattern().name())?;
         self.check_same("special tokens", &self.special_tokens(), &other.special_tokens())?;
-        self.table.merge(&other.table)
+        self.store.add(&other.store)
     }
 
     fn check_same<T: PartialEq + std::fmt::Debug>(&self, what: &str, left: &T, right: &T) -> Result<()> {
@@ -160,37 +177,55 @@ impl WordCounts {
 
     /// Number of distinct words.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.store.len()
     }
 
     /// Whether there is no word.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.len() == 0
     }
 
     /// Number of words counted, with repetitions. Larger than 64 bits can hold only if given counts were.
     pub fn total(&self) -> u128 {
-        self.iter().map(|(_, count)| u128::from(count)).sum()
-    }
-
-    /// The words and their counts, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.table.iter()
+        self.store.total()
     }
 
     /// Calls `visit` with each word and its count, in the same order at each call.
     ///
     /// # Errors
-    /// What `visit` returns.
-    pub fn try_for_each(&self, mut visit: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
-        self.iter().try_for_each(|(word, count)| visit(word, count))
+    /// What `visit` returns; [`Error::Spill`] when the words are on disk and cannot be read.
+    pub fn try_for_each(&self, visit: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        self.store.try_for_each(visit)
     }
 
-    /// The words and their counts, in the order of their bytes.
-    pub fn sorted(&self) -> Vec<(&[u8], u64)> {
-        let mut words: Vec<_> = self.iter().collect();
-        words.sort_unstable();
-        words
+    /// Calls `visit` with each word and its count, in the order of the words' bytes.
+    ///
+    /// # Errors
+    /// As [`WordCounts::try_for_each`].
+    pub fn try_for_each_sorted(&self, visit: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        self.store.try_for_each_sorted(visit)
+    }
+
+    /// A copy of the words and their counts, in the order of the words' bytes.
+    ///
+    /// # Errors
+    /// [`Error::Spill`] when the words are on disk and cannot be read.
+    pub fn sorted(&self) -> Result<Vec<(Vec<u8>, u64)>> {
+        let mut words = Vec::with_capacity(self.len());
+        self.try_for_each_sorted(|word, count| {
+            words.push((word.to_vec(), count));
+            Ok(())
+        })?;
+        Ok(words)
+    }
+
+    /// Whether the counts and what they were made under are the same.
+    ///
+    /// # Errors
+    /// [`Error::Spill`] when words are on disk and cannot be read.
+    pub fn is_same(&self, other: &WordCounts) -> Result<bool> {
+        let rules_are_same = self.pattern() == other.pattern() && self.special_tokens() == other.special_tokens();
+        Ok(rules_are_same && self.store.is_same(&other.store)?)
     }
 
     /// The pattern that cut the words.
@@ -206,9 +241,11 @@ impl WordCounts {
     /// Writes Parquet (columns `word`, `count`; pattern and special tokens in its metadata), atomically.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Spill`] when the words are on disk and cannot be read.
     pub fn save(&self, path: &Path) -> Result<()> {
-        word_counts::write(path, &self.sorted(), self.pattern().regex(), self.special_tokens())
+        let mut writer = word_counts::Writer::create(path, self.pattern().regex(), self.special_tokens())?;
+        self.try_for_each_sorted(|word, count| writer.push(word, count))?;
+        writer.finish()
     }
 
     /// Reads what [`WordCounts::save`] wrote.
@@ -219,47 +256,11 @@ impl WordCounts {
         let (words, pattern, special_tokens) = word_counts::read(path)?;
         WordCounts::from_words(words, &Pattern::parse(&pattern), &special_tokens)
     }
-
-    fn absorb(&mut self, mut tables: Vec<CountTable>) -> Result<()> {
-        tables.push(std::mem::take(&mut self.table));
-        // The largest is kept, the smaller ones are copied into it.
-        tables.sort_by_key(CountTable::len);
-        let mut all = tables.pop().unwrap_or_default();
-        for table in &tables {
-            all.merge(table)?;
-        }
-        self.table = all;
-        Ok(())
-    }
 }
 
+/// Counts that cannot be read equal none.
 impl PartialEq for WordCounts {
     fn eq(&self, other: &WordCounts) -> bool {
-        self.pattern() == other.pattern()
-            && self.special_tokens() == other.special_tokens()
-            && self.sorted() == other.sorted()
-    }
-}
-
-/// Takes blocks from the reader until there are no more, one at a time so that memory stays bounded.
-fn count_blocks(
-    reader: &Mutex<Option<Reader<'_>>>,
-    options: &InputOptions,
-    rules: &Rules,
-    table: &mut CountTable,
-    control: &Control,
-) -> Result<()> {
-    loop {
-        control.check()?;
-        let block = {
-            let mut reader = reader.lock().map_err(|_| Error::Cancelled)?;
-            match reader.as_mut().map(Reader::next_block).transpose()?.flatten() {
-                Some(block) => block,
-                None => return Ok(()),
-            }
-        };
-        for text in block.decode(options)?.iter() {
-            rules.count(text, table, control)?;
-        }
+        self.is_same(other).unwrap_or(false)
     }
 }

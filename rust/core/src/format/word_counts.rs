@@ -2,7 +2,7 @@
 //! they were made under stand in the file's key-value metadata.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
@@ -25,27 +25,112 @@ const WORD: &str = "word";
 const COUNT: &str = "count";
 /// Words of a row group, which bounds what writing and reading hold besides the words themselves: some 10 MB.
 const GROUP: usize = 1 << 18;
+/// Bytes of the words of a row group, from which on it ends.
+const GROUP_BYTES: usize = 8 << 20;
 
 /// Words and counts, the regex of the pattern and the special tokens.
 pub type Contents = (Vec<(Vec<u8>, u64)>, String, Vec<String>);
 
-/// Writes the counts, in the order given, atomically.
-///
-/// # Errors
-/// [`Error::Io`] with the path; the old file stays.
-pub fn write(path: &Path, words: &[(&[u8], u64)], pattern: &str, special_tokens: &[String]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    write_to(&mut file, words, pattern, special_tokens).map_err(|error| match error {
+/// Writes word counts atomically.
+pub struct Writer {
+    path: PathBuf,
+    writer: SerializedFileWriter<AtomicFile>,
+    /// The words of the row group to come, end to end, where they end, and their counts.
+    joined: Vec<u8>,
+    ends: Vec<usize>,
+    counts: Vec<i64>,
+}
+
+impl Writer {
+    /// Starts a file that will be called `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; the old file stays, whatever fails later.
+    pub fn create(path: &Path, pattern: &str, special_tokens: &[String]) -> Result<Writer> {
+        let file = AtomicFile::create(path)?;
+        let writer = start(file, pattern, special_tokens).map_err(|error| unwritten(path, error))?;
+        Ok(Writer { path: path.to_owned(), writer, joined: Vec::new(), ends: Vec::new(), counts: Vec::new() })
+    }
+
+    /// Adds a word.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn push(&mut self, word: &[u8], count: u64) -> Result<()> {
+        self.joined.extend_from_slice(word);
+        self.ends.push(self.joined.len());
+        // Parquet stores unsigned integers in the signed type of the same width.
+        self.counts.push(count.cast_signed());
+        if self.counts.len() == GROUP || self.joined.len() >= GROUP_BYTES { self.end_group() } else { Ok(()) }
+    }
+
+    /// Puts the file under its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn finish(mut self) -> Result<()> {
+        if !self.counts.is_empty() {
+            self.end_group()?;
+        }
+        let file = self.writer.into_inner().map_err(|error| unwritten(&self.path, error))?;
+        file.commit()
+    }
+
+    fn end_group(&mut self) -> Result<()> {
+        self.write_group().map_err(|error| unwritten(&self.path, error))?;
+        self.ends.clear();
+        self.counts.clear();
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> parquet::errors::Result<()> {
+        let mut group = self.writer.next_row_group()?;
+        // One allocation for all words of the group; each value is a slice of it.
+        let joined = ByteArray::from(std::mem::take(&mut self.joined));
+        let mut start = 0;
+        let names = self.ends.iter().map(|&end| {
+            let name = joined.slice(start, end - start);
+            start = end;
+            name
+        });
+        let names: Vec<ByteArray> = names.collect();
+        write_column::<ByteArrayType>(&mut group, &names)?;
+        write_column::<Int64Type>(&mut group, &self.counts)?;
+        group.close()?;
+        Ok(())
+    }
+}
+
+fn start(
+    file: AtomicFile,
+    pattern: &str,
+    special_tokens: &[String],
+) -> parquet::errors::Result<SerializedFileWriter<AtomicFile>> {
+    let specials = serde_json::to_string(special_tokens).map_err(|error| ParquetError::General(error.to_string()))?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        // Every word comes once.
+        .set_column_dictionary_enabled(ColumnPath::from(WORD), false)
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new(PATTERN.to_owned(), pattern.to_owned()),
+            KeyValue::new(SPECIAL_TOKENS.to_owned(), specials),
+        ]))
+        .build();
+    SerializedFileWriter::new(file, Arc::new(schema()?), Arc::new(properties))
+}
+
+/// The error for a file that could not be written.
+fn unwritten(path: &Path, error: ParquetError) -> Error {
+    match error {
         ParquetError::External(source) => match source.downcast() {
             Ok(source) => Error::io(path)(*source),
             Err(source) => fault(path, source.to_string()),
         },
         other => fault(path, other.to_string()),
-    })?;
-    file.commit()
+    }
 }
 
-/// Reads what [`write()`] wrote.
+/// Reads what [`Writer`] wrote.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::Input`] when it is no Parquet file or not one of word counts.
@@ -79,49 +164,8 @@ fn read_unguarded(path: &Path) -> Result<Contents> {
     Ok((words, pattern, special_tokens))
 }
 
-fn write_to(
-    file: &mut AtomicFile,
-    words: &[(&[u8], u64)],
-    pattern: &str,
-    special_tokens: &[String],
-) -> parquet::errors::Result<()> {
-    let specials = serde_json::to_string(special_tokens).map_err(|error| ParquetError::General(error.to_string()))?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        // Every word comes once.
-        .set_column_dictionary_enabled(ColumnPath::from(WORD), false)
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new(PATTERN.to_owned(), pattern.to_owned()),
-            KeyValue::new(SPECIAL_TOKENS.to_owned(), specials),
-        ]))
-        .build();
-    let mut writer = SerializedFileWriter::new(file, Arc::new(schema()?), Arc::new(properties))?;
-    for words in words.chunks(GROUP) {
-        let mut group = writer.next_row_group()?;
-        let mut joined = Vec::with_capacity(words.iter().map(|(word, _)| word.len()).sum());
-        words.iter().for_each(|(word, _)| joined.extend_from_slice(word));
-        // One allocation for all words of the group; each value is a slice of it.
-        let joined = ByteArray::from(joined);
-        let mut start = 0;
-        let names: Vec<ByteArray> = words
-            .iter()
-            .map(|(word, _)| {
-                let name = joined.slice(start, word.len());
-                start += word.len();
-                name
-            })
-            .collect();
-        write_column::<ByteArrayType>(&mut group, &names)?;
-        let counts: Vec<i64> = words.iter().map(|&(_, count)| count.cast_signed()).collect();
-        write_column::<Int64Type>(&mut group, &counts)?;
-        group.close()?;
-    }
-    writer.close()?;
-    Ok(())
-}
-
 fn write_column<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, &mut AtomicFile>,
+    group: &mut SerializedRowGroupWriter<'_, AtomicFile>,
     values: &[T::T],
 ) -> parquet::errors::Result<()> {
     let mut column = group.next_column()?.ok_or(ParquetError::General("the schema has no such column".to_owned()))?;
@@ -188,6 +232,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn write(path: &Path, words: &[(&[u8], u64)], pattern: &str, special_tokens: &[String]) -> Result<()> {
+        let mut writer = Writer::create(path, pattern, special_tokens)?;
+        words.iter().try_for_each(|(word, count)| writer.push(word, *count))?;
+        writer.finish()
+    }
 
     fn round_trip(words: &[(Vec<u8>, u64)], pattern: &str, special_tokens: &[String]) -> Contents {
         let folder = tempfile::tempdir().unwrap();

@@ -54,6 +54,11 @@ impl MappedText {
     }
 }
 
+/// The system maps the pages around one that is touched as well (64 KiB on Linux by default), so that work on a range also
+/// brings back pages of its neighbours, for which nobody would give them back again.
+#[cfg(unix)]
+const AROUND: usize = 64 << 10;
+
 /// A range of a mapped file; its pages are given back when it is dropped.
 pub(super) struct MappedRange {
     map: Arc<Mmap>,
@@ -81,11 +86,13 @@ impl Deref for MappedRange {
 impl Drop for MappedRange {
     fn drop(&mut self) {
         #[cfg(unix)]
-        // SAFETY: for a read-only map of a file this only forgets pages; a page that is used again, because the
-        // neighbouring range shares it, is read from the file again and holds the same bytes. A refusal costs nothing
-        // but the memory.
-        let _ = unsafe {
-            self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.range.len())
-        };
+        {
+            let start = self.range.start.saturating_sub(AROUND);
+            let end = (self.range.end + AROUND).min(self.map.len());
+            // SAFETY: for a read-only map of a file this only forgets pages; a page that is used again, by whoever has
+            // the neighbouring range, is read from the file again and holds the same bytes. A refusal costs nothing but
+            // the memory.
+            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
+        }
     }
 }

@@ -38,7 +38,10 @@ pub fn train(counts: &WordCounts, vocab_size: usize, tie_break: TieBreak, contro
         .checked_sub(256 + special_tokens.len())
         .ok_or(Error::VocabSize { vocab_size, special_tokens: special_tokens.len() })?;
     control.expect_merges(merges as u64);
-    let mut trainer = Trainer::new(Words::new(counts.iter())?, tie_break, control)?;
+    let words = counts.sorted()?;
+    let mut trainer =
+        Trainer::new(Words::new(words.iter().map(|(word, count)| (word.as_slice(), *count)))?, tie_break, control)?;
+    drop(words);
     while trainer.symbols.merges() < merges && trainer.step() {
         control.check()?;
         control.set_merges(trainer.symbols.merges() as u64);
