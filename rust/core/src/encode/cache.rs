@@ -125,19 +125,20 @@ impl WordCache {
         ids: &mut Vec<u32>,
         join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
     ) {
-        let first = ids.len();
+        let before = ids.len();
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
             let mut count = 0;
             for (nth, &end) in ends.iter().enumerate() {
-                let slot = &self.slots[self.wanted.first[nth]];
-                let Key([low, high]) = slot.key;
-                if low == self.wanted.low[nth] && high == self.wanted.high[nth] {
+                let wanted = Key([self.wanted.low[nth], self.wanted.high[nth]]);
+                let first = self.wanted.first[nth];
+                // The word may stand in either slot of the line; which, cannot be foretold.
+                let slot = &self.slots[first + usize::from(self.slots[first + 1].key == wanted)];
+                if slot.key == wanted {
                     // All are written, whatever the count: that costs less than to ask.
                     self.found[count..count + INLINE_IDS + 1].copy_from_slice(&slot.ids);
                     count += slot.ids[INLINE_IDS] as usize;
-                } else if low == self.wanted.low[nth]
-                    && high == self.wanted.high[nth] | SEEK << 56
+                } else if slot.key == Key([wanted.0[0], wanted.0[1] | SEEK << 56])
                     && let Some(beside) = self.ids[slot.ids[0] as usize..].first_chunk::<MOST_FOUND>()
                     && slot.ids[INLINE_IDS] as usize <= MOST_FOUND
                 {
@@ -146,14 +147,14 @@ impl WordCache {
                 } else {
                     ids.extend_from_slice(&self.found[..count]);
                     count = 0;
-                    self.seek(text, start..end, nth, first, ids);
+                    self.seek(text, start..end, nth, before, ids);
                 }
                 start = end;
             }
             ids.extend_from_slice(&self.found[..count]);
         }
         if !self.missed.words.is_empty() {
-            self.join_missed(text, first, ids, join);
+            self.join_missed(text, before, ids, join);
         }
     }
 
@@ -175,7 +176,7 @@ impl WordCache {
                 self.wanted.high[nth] = LONG << 56;
                 hash
             };
-            let first = hash as usize & mask;
+            let first = hash as usize & mask & !1;
             self.wanted.first[nth] = first;
             prefetch(&self.slots, first);
             start = end;
@@ -184,38 +185,37 @@ impl WordCache {
 
     /// [`WordCache::encode`] of the word wanted `nth`, which does not stand whole in its first slot.
     #[inline(never)]
-    fn seek(&mut self, text: &[u8], word: Range<usize>, nth: usize, first: usize, ids: &mut Vec<u32>) {
+    fn seek(&mut self, text: &[u8], word: Range<usize>, nth: usize, before: usize, ids: &mut Vec<u32>) {
         let wanted = Key([self.wanted.low[nth], self.wanted.high[nth]]);
-        if let Some(slot) = self.find(&text[word.clone()], wanted) {
-            ids.extend_from_slice(self.ids(slot));
-        } else {
+        let Some(at) = self.find(&text[word.clone()], wanted) else {
             self.missed.words.push(word);
-            self.missed.at.push((ids.len() - first, wanted));
-        }
+            self.missed.at.push((ids.len() - before, wanted));
+            return;
+        };
+        ids.extend_from_slice(self.ids(&self.slots[at]));
+        // A word that is asked for often comes to stand where it is looked for first. All slots in between are taken, so
+        // the one that makes room is still found.
+        self.slots.swap(at, self.wanted.first[nth] + (at & 1));
     }
 
-    fn find(&self, word: &[u8], wanted: Key) -> Option<&Slot> {
-        let mask = self.slots.len() - 1;
-        let mut at = wanted.hash() as usize & mask;
-        for _ in 0..PROBES {
+    fn find(&self, word: &[u8], wanted: Key) -> Option<usize> {
+        self.probes(wanted.hash()).take_while(|&at| self.slots[at].key.0[1] != 0).find(|&at| {
             let slot = &self.slots[at];
             let Key([low, high]) = slot.key;
-            if low == wanted.0[0] {
-                let same = if wanted.kind() == LONG {
+            low == wanted.0[0]
+                && if wanted.kind() == LONG {
                     high >> 56 == LONG && self.long(slot) == word
                 } else {
                     high & !(SEEK << 56) == wanted.0[1]
-                };
-                if same {
-                    return Some(slot);
                 }
-            }
-            if high == 0 {
-                return None;
-            }
-            at = (at + 1) & mask;
-        }
-        None
+        })
+    }
+
+    /// The slots in which a word may stand, in order; it stands before the first that is empty.
+    fn probes(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.slots.len() - 1;
+        let first = hash as usize & mask & !1;
+        (0..PROBES).map(move |step| (first + step) & mask)
     }
 
     /// Puts the ids of the words that were missed where they belong in `ids[first..]`, and keeps them.
@@ -287,10 +287,7 @@ impl WordCache {
 
     /// Puts a word in its place; without a free one near where it belongs it is not kept.
     fn place(&mut self, slot: Slot) {
-        let mask = self.slots.len() - 1;
-        let first = slot.key.hash() as usize;
-        let mut probes = (0..PROBES).map(|step| first.wrapping_add(step) & mask);
-        if let Some(at) = probes.find(|&at| self.slots[at].key.0[1] == 0) {
+        if let Some(at) = self.probes(slot.key.hash()).find(|&at| self.slots[at].key.0[1] == 0) {
             self.slots[at] = slot;
             self.taken += 1;
         }

@@ -92,28 +92,33 @@ impl Lanes {
             self.spans.push((0, 0));
             busy += 1;
         }
-        let mut at = 0;
         while busy > 0 {
-            if at >= busy {
-                at = 0;
+            // All lanes learn before any looks for its lowest key: keys written one by one and read at once right behind
+            // would have to reach the cache in between.
+            for lane in &mut self.lanes[..busy] {
+                lane.learn_asked(pairs);
             }
-            let lane = &mut self.lanes[at];
-            if lane.step(pairs) {
-                at += 1;
-                continue;
-            }
-            self.spans[lane.word] = (self.ids.len(), lane.starts.count_ones() as usize);
-            let mut starts = lane.starts;
-            while starts != 0 {
-                self.ids.push(lane.tokens[starts.trailing_zeros() as usize]);
-                starts &= starts - 1;
-            }
-            if let Some((number, word)) = words.next() {
-                lane.begin(pairs, byte_ids, word, number);
-                self.spans.push((0, 0));
-            } else {
-                busy -= 1;
-                self.lanes.swap(at, busy);
+            let mut at = 0;
+            while at < busy {
+                let lane = &mut self.lanes[at];
+                if lane.join_lowest(pairs) {
+                    at += 1;
+                    continue;
+                }
+                self.spans[lane.word] = (self.ids.len(), lane.starts.count_ones() as usize);
+                let mut starts = lane.starts;
+                while starts != 0 {
+                    self.ids.push(lane.tokens[starts.trailing_zeros() as usize]);
+                    starts &= starts - 1;
+                }
+                if let Some((number, word)) = words.next() {
+                    lane.begin(pairs, byte_ids, word, number);
+                    self.spans.push((0, 0));
+                    at += 1;
+                } else {
+                    busy -= 1;
+                    self.lanes.swap(at, busy);
+                }
             }
         }
     }
@@ -148,12 +153,17 @@ impl Lane {
         self.joined[place] = join.id;
     }
 
-    /// Makes one join; false when none is left.
+    /// Takes what was asked for.
     #[inline(always)]
-    fn step(&mut self, pairs: &PairTable) -> bool {
+    fn learn_asked(&mut self, pairs: &PairTable) {
         for (place, pair) in self.asked {
             self.learn(usize::from(place), pairs.find_at(pair));
         }
+    }
+
+    /// Makes one join and asks for the pairs that come of it; false when none is left.
+    #[inline(always)]
+    fn join_lowest(&mut self, pairs: &PairTable) -> bool {
         let lowest = if self.len <= 2 * STRIDE {
             lowest(&self.keys[..2 * STRIDE])
         } else {
