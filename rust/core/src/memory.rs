@@ -22,6 +22,20 @@ pub(crate) fn huge<T: Clone>(len: usize, value: T) -> Vec<T> {
     slots
 }
 
+/// Makes room for `additional` more elements as `Vec` does, in pages of 2 MiB where it is much.
+#[inline(always)]
+pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
+    if vec.capacity() - vec.len() < additional {
+        grow(vec, additional);
+    }
+}
+
+#[cold]
+fn grow<T>(vec: &mut Vec<T>, additional: usize) {
+    vec.reserve(additional);
+    advise_huge(vec);
+}
+
 /// Asks for pages of 2 MiB in what `vec` has reserved and not yet touched.
 pub(crate) fn advise_huge<T>(vec: &mut Vec<T>) {
     #[cfg(target_os = "linux")]

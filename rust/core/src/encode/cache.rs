@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::hash::{fold, hash_long, load_masked};
-use crate::memory::{huge, prefetch};
+use crate::memory::{huge, prefetch, reserve};
 
 /// A word of up to this many bytes stands in its slot.
 const INLINE: usize = 15;
@@ -126,6 +126,7 @@ impl WordCache {
         join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
     ) {
         let before = ids.len();
+        reserve(ids, ends.len() * INLINE_IDS);
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
             let mut count = 0;
