@@ -180,6 +180,14 @@ impl WordCounts {
         self.table.iter()
     }
 
+    /// Calls `visit` with each word and its count; in the same order each time, as long as the counts do not change.
+    ///
+    /// # Errors
+    /// The first error of `visit`, which ends the walk.
+    pub fn try_for_each(&self, mut visit: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        self.iter().try_for_each(|(word, count)| visit(word, count))
+    }
+
     /// The words and their counts, in the order of their bytes.
     pub fn sorted(&self) -> Vec<(&[u8], u64)> {
         let mut words: Vec<_> = self.iter().collect();
