@@ -10,6 +10,7 @@ pub mod naive;
 mod neighbours;
 mod pairs;
 mod queue;
+mod scan;
 mod symbols;
 mod tie_break;
 mod trainer;
@@ -43,16 +44,16 @@ pub fn train(counts: &WordCounts, vocab_size: usize, tie_break: TieBreak, contro
         .ok_or(Error::VocabSize { vocab_size, special_tokens: special_tokens.len() })?;
     control.expect_merges(merges as u64);
     control.check()?;
+    let goal = Goal { merges, lower_by: LOWER_BY };
     let symbols = if merges + 256 <= u16::MAX as usize {
-        learn::<u16>(counts, merges, tie_break, control)?
+        learn::<u16>(counts, goal, tie_break, control)?
     } else {
-        learn::<u32>(counts, merges, tie_break, control)?
+        learn::<u32>(counts, goal, tie_break, control)?
     };
     Ok(definition(symbols, counts))
 }
 
-fn learn<S: Slot>(counts: &WordCounts, merges: usize, tie_break: TieBreak, control: &Control) -> Result<Symbols> {
-    let goal = Goal { merges, most: LOWER_BY };
+fn learn<S: Slot>(counts: &WordCounts, goal: Goal, tie_break: TieBreak, control: &Control) -> Result<Symbols> {
     Trainer::new(Words::<S>::new(counts, control)?, tie_break, goal, control)?.run(control)
 }
 
@@ -68,5 +69,45 @@ fn definition(symbols: Symbols, counts: &WordCounts) -> Definition {
         pattern: counts.pattern().clone(),
         normalizer: Normalizer::None,
         whole_words: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+    use super::*;
+    use crate::pretokenize::Pattern;
+    use proptest::prelude::*;
+
+    /// Words over few letters, so that runs (`aaaa`), alternations (`abab`) and ties are the rule; some are longer than
+    /// what is searched at a time.
+    fn words() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
+        let letters = prop_oneof![Just("a"), Just("ab"), Just("abc"), Just(" abcdefgh\u{7f}")];
+        letters.prop_flat_map(|letters| {
+            let word = |len| prop::collection::vec(prop::sample::select(letters.as_bytes()), len);
+            let word = prop_oneof![20 => word(1..20), 4 => word(20..200), 1 => word(400..1200)];
+            prop::collection::vec((word, prop_oneof![1u64..4, 1u64..1000]), 1..30)
+        })
+    }
+
+    fn learnt<S: Slot>(counts: &WordCounts, goal: Goal, tie_break: TieBreak) -> Vec<(Vec<u8>, Vec<u8>)> {
+        learn::<S>(counts, goal, tie_break, &Control::default()).unwrap().merged_bytes().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn thresholds_do_not_change_the_merges(words in words(), merges in 0usize..100, lower_by in 1u64..9) {
+            let counts = WordCounts::from_words(words, &Pattern::Gpt2, &[]).unwrap();
+            let words: Vec<(&[u8], u64)> = counts.iter().collect();
+            for tie_break in [TieBreak::Lexicographic, TieBreak::HuggingFace] {
+                let expected = naive::merges(&words, merges, tie_break);
+                let goal = Goal { merges, lower_by };
+                prop_assert_eq!(learnt::<u16>(&counts, goal, tie_break), &expected[..]);
+                prop_assert_eq!(learnt::<u32>(&counts, goal, tie_break), &expected[..]);
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Trainer<S> {
 pub(super) struct Goal {
     pub(super) merges: usize,
     /// The most by which one threshold is divided to get the next.
-    pub(super) most: u64,
+    pub(super) lower_by: u64,
 }
 
 impl Goal {
@@ -35,7 +35,7 @@ impl Goal {
         // Counts fall with the 1.3rd to 1.5th power of the number of merges, or faster in small texts. Where the last one
         // is near, go right there; else the words are worth compacting before.
         let ratio = ((self.merges as f64 + 1.0) / (merges as f64 + 1.0)).powf(1.5) * 1.3;
-        (greatest as f64 / ratio.min(self.most as f64)) as u64
+        (greatest as f64 / ratio.min(self.lower_by as f64)) as u64
     }
 }
 
@@ -83,7 +83,7 @@ impl<S: Slot> Trainer<S> {
                 return Ok(None);
             }
             self.queue.clear();
-            self.pairs.clear();
+            self.pairs = Pairs::new(threshold);
             self.words.compact();
             let merges = self.symbols.merges();
             self.pairs =

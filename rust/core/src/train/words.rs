@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 /// Places whose words are fetched at a time, so that the processor waits for many of them at once.
 const AHEAD: usize = 64;
 
+/// Slots that are searched at a time.
+pub(super) const BLOCK: usize = 1 << 9;
+
 /// Words or slots between two looks at the request to stop.
 const CHECK_EVERY: usize = 1 << 16;
 
@@ -76,6 +79,16 @@ pub(super) struct Merged<S> {
     pub(super) previous: S,
     /// The symbol behind, or the border. It may have been joined itself thereafter.
     pub(super) next: S,
+}
+
+/// A pair of adjacent symbols.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) place: u32,
+    pub(super) left: u32,
+    pub(super) right: u32,
+    /// The word's count.
+    pub(super) count: u64,
 }
 
 impl<S: Slot> Words<S> {
@@ -151,21 +164,19 @@ impl<S: Slot> Words<S> {
 
     /// Brings every symbol to one slot, and drops words that are a single symbol. Positions change.
     pub(super) fn compact(&mut self) {
-        let mut to = 0;
-        let mut from = 0;
-        let ends: Vec<usize> =
-            self.groups.iter().skip(1).map(|group| group.start as usize).chain([self.slots.len() - 1]).collect();
-        let slots = &mut self.slots;
-        for (group, end) in self.groups.iter_mut().zip(ends) {
-            group.start = to as u32;
+        let mut groups = std::mem::take(&mut self.groups).into_iter().peekable();
+        let (mut from, mut to) = (0, 0);
+        while let Some(group) = groups.next() {
+            let start = to;
+            let end = groups.peek().map_or(self.slots.len() - 1, |next| next.start as usize);
             while from < end {
                 let border = to;
                 loop {
-                    let symbol = slots[from];
-                    slots[to] = symbol;
+                    let symbol = self.slots[from];
+                    self.slots[to] = symbol;
                     to += 1;
                     from += self.lens[symbol.symbol() as usize] as usize;
-                    if slots[from].symbol() == BORDER {
+                    if self.slots[from].symbol() == BORDER {
                         break;
                     }
                 }
@@ -173,36 +184,72 @@ impl<S: Slot> Words<S> {
                     to = border;
                 }
             }
+            if to > start {
+                self.groups.push(Group { start: start as u32, count: group.count });
+            }
         }
-        slots[to] = S::new(BORDER);
-        slots.truncate(to + 1);
-        slots.shrink_to_fit();
-        let starts: Vec<u32> = self.groups.iter().skip(1).map(|group| group.start).chain([to as u32]).collect();
-        let mut starts = starts.into_iter();
-        self.groups.retain(|group| starts.next().is_some_and(|next| group.start < next));
+        self.slots[to] = S::new(BORDER);
+        self.slots.truncate(to + 1);
+        self.slots.shrink_to_fit();
         self.lens.fill(1);
     }
 
-    /// Calls `visit(position of the left symbol, left, right, word count)` for each pair of adjacent symbols, in order. All
-    /// symbols must have one slot.
-    pub(super) fn for_each_pair(&self, control: &Control, mut visit: impl FnMut(u32, u32, u32, u64)) -> Result<()> {
-        let ends = self.groups.iter().skip(1).map(|group| group.start as usize).chain([self.slots.len() - 1]);
-        for (group, end) in self.groups.iter().zip(ends) {
-            let mut start = group.start as usize;
-            for part in self.slots[start..=end].chunks(CHECK_EVERY) {
+    /// Calls `visit(left, right, word count)` for each pair of adjacent symbols. All symbols must have one slot.
+    pub(super) fn for_each_pair(&self, control: &Control, mut visit: impl FnMut(u32, u32, u64)) -> Result<()> {
+        for (range, count) in self.groups() {
+            for start in range.clone().step_by(CHECK_EVERY) {
                 control.check()?;
-                // Each part but the last is followed by the slot that its last pair reaches into.
-                let reach = (start + part.len() + 1).min(end + 1);
-                for (position, pair) in (start..).zip(self.slots[start..reach].windows(2)) {
+                // A part reaches into the next one's first slot, or the border behind the group.
+                let end = range.end.min(start + CHECK_EVERY);
+                for pair in self.slots[start..=end].windows(2) {
                     let [left, right] = [pair[0].symbol(), pair[1].symbol()];
                     if left != BORDER && right != BORDER {
-                        visit(position as u32, left, right, group.count);
+                        visit(left, right, count);
                     }
                 }
-                start += part.len();
             }
         }
         Ok(())
+    }
+
+    /// Calls `visit` with the wanted ones among the pairs of adjacent symbols, up to `BLOCK` at a time, by position. All
+    /// symbols must have one slot.
+    pub(super) fn for_blocks_of_pairs(
+        &self,
+        wanted: impl Fn(u32, u32) -> bool,
+        control: &Control,
+        mut visit: impl FnMut(&[Found]),
+    ) -> Result<()> {
+        let mut counts = CountsAhead::new(&self.groups);
+        let mut places = [0; BLOCK];
+        let mut block = Vec::with_capacity(BLOCK);
+        for start in (0..self.slots.len() - 1).step_by(BLOCK) {
+            if start % CHECK_EVERY == 0 {
+                control.check()?;
+            }
+            // Whether a pair is wanted cannot be foretold, so there is no branch on it.
+            let mut found = 0;
+            let end = (self.slots.len() - 1).min(start + BLOCK);
+            for (place, pair) in (start as u32..).zip(self.slots[start..=end].windows(2)) {
+                let [left, right] = [pair[0].symbol(), pair[1].symbol()];
+                places[found] = place;
+                found += usize::from((left != BORDER) & (right != BORDER) & wanted(left, right));
+            }
+            block.clear();
+            block.extend(places[..found].iter().map(|&place| {
+                let [left, right] = [self.slots[place as usize], self.slots[place as usize + 1]].map(S::symbol);
+                Found { place, left, right, count: counts.at(place) }
+            }));
+            visit(&block);
+        }
+        Ok(())
+    }
+
+    /// The groups' slots, from the first word's border to the one behind the last, and counts.
+    fn groups(&self) -> impl Iterator<Item = (std::ops::Range<usize>, u64)> {
+        let last = self.slots.len() - 1;
+        let ends = self.groups.iter().skip(1).map(|group| group.start as usize).chain([last]);
+        self.groups.iter().zip(ends).map(|(group, end)| (group.start as usize..end, group.count))
     }
 
     /// Joins the pair `(left, right)` to `joined` wherever it (still) stands at one of the `places`, and calls
