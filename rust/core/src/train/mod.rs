@@ -74,8 +74,6 @@ fn definition(symbols: Symbols, counts: &WordCounts) -> Definition {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
-
     use super::*;
     use crate::pretokenize::Pattern;
     use proptest::prelude::*;
