@@ -12,6 +12,11 @@ use super::symbols::BORDER;
 
 pub(super) struct Pairs {
     threshold: u64,
+    /// The most places to list, and how many are listed.
+    most_places: usize,
+    listed: usize,
+    /// Whether a pair was left out for want of room.
+    full: bool,
     pairs: Vec<Pair>,
     /// Positions of left symbols by pair, ascending.
     places: Vec<Vec<u32>>,
@@ -44,14 +49,27 @@ pub(super) fn hash(left: u32, right: u32) -> u32 {
 }
 
 impl Pairs {
-    /// None yet.
-    pub(super) fn new(threshold: u64) -> Pairs {
-        Pairs { threshold, pairs: Vec::new(), places: Vec::new(), table: vec![FREE; 64] }
+    /// None yet. A step that makes new pairs lists at most `most_places` of them and others together.
+    pub(super) fn new(threshold: u64, most_places: usize) -> Pairs {
+        Pairs {
+            threshold,
+            most_places,
+            listed: 0,
+            full: false,
+            pairs: Vec::new(),
+            places: Vec::new(),
+            table: vec![FREE; 64],
+        }
     }
 
     /// Pairs whose counts were lower than this when they came about are not here.
     pub(super) fn threshold(&self) -> u64 {
         self.threshold
+    }
+
+    /// Whether a more frequent pair was left out, for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Number of pairs, merged ones included.
@@ -71,11 +89,24 @@ impl Pairs {
     /// The number of a pair, which comes in with count 0 if it is new.
     #[inline]
     pub(super) fn number(&mut self, left: u32, right: u32) -> u32 {
-        self.find(left, right).unwrap_or_else(|| self.insert(left, right, 0, 0))
+        self.find(left, right).unwrap_or_else(|| self.push(left, right, 0, 0))
     }
 
-    /// Adds a pair that is new, with room for its places. Returns its number.
-    pub(super) fn insert(&mut self, left: u32, right: u32, count: u64, places: u32) -> u32 {
+    /// Adds a pair that is new and frequent enough, with room for its places. Returns its number.
+    pub(super) fn insert(&mut self, left: u32, right: u32, count: u64, places: u32) -> Option<u32> {
+        if count < self.threshold {
+            return None;
+        }
+        if self.listed + places as usize > self.most_places {
+            // Stale places may have piled up.
+            self.full = true;
+            return None;
+        }
+        self.listed += places as usize;
+        Some(self.push(left, right, count, places))
+    }
+
+    fn push(&mut self, left: u32, right: u32, count: u64, places: u32) -> u32 {
         let number = self.len();
         self.pairs.push(Pair { count, left, right });
         self.places.push(Vec::with_capacity(places as usize));
@@ -93,12 +124,12 @@ impl Pairs {
         self.pairs[pair as usize].count += count;
     }
 
-    /// Adds a place to a pair. A list without room gets a quarter more, since the longest ones are most of the memory.
+    /// Adds a place to a pair. A list without room grows by an eighth, since the longest ones are most of the memory.
     #[inline]
     pub(super) fn add_place(&mut self, pair: u32, place: u32) {
         let places = &mut self.places[pair as usize];
         if places.len() == places.capacity() {
-            places.reserve_exact(places.len() / 4 + 4);
+            places.reserve_exact(places.len() / 8 + 4);
         }
         places.push(place);
     }
@@ -112,6 +143,7 @@ impl Pairs {
             counts.next().is_some_and(|count| count >= threshold)
         });
         self.pairs.retain(|pair| pair.count >= threshold);
+        self.listed = self.places.iter().map(Vec::len).sum();
         self.table = table(&self.pairs, (self.pairs.len() * 2).next_power_of_two().max(64));
     }
 
@@ -123,10 +155,17 @@ impl Pairs {
         }
     }
 
-    /// Takes out the places of a pair, where its occurrences were when they came about; it has none left thereafter.
+    /// Takes out the places of a pair, where its occurrences were when they came about; it has none left thereafter. They
+    /// count as listed until [`Pairs::discard`].
     pub(super) fn exhaust(&mut self, pair: u32) -> Vec<u32> {
         self.pairs[pair as usize].count = 0;
         std::mem::take(&mut self.places[pair as usize])
+    }
+
+    /// Frees `places`, of which there were `listed`.
+    pub(super) fn discard(&mut self, places: Vec<u32>, listed: usize) {
+        drop(places);
+        self.listed -= listed;
     }
 
     #[inline]

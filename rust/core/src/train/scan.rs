@@ -16,8 +16,9 @@ const PARTS: usize = 256;
 const BUCKETS: usize = 1 << 20;
 
 impl Pairs {
-    /// The pairs whose counts are at least a threshold that `choose` picks, given a bound on the greatest count. No count
-    /// may reach `below`. All symbols must have one slot.
+    /// The pairs whose counts are at least a threshold that `choose` picks, given a bound on the greatest count, or a
+    /// higher one if they have more than `most_places`. (They still have when the most frequent ones alone do, of equal
+    /// counts.) No count may reach `below`. All symbols must have one slot.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`].
@@ -25,6 +26,7 @@ impl Pairs {
         words: &Words<S>,
         mut below: u64,
         choose: impl Fn(u64) -> u64,
+        most_places: usize,
         control: &Control,
     ) -> Result<Pairs> {
         let sums = sums(words, control)?;
@@ -32,14 +34,22 @@ impl Pairs {
         if greatest < u32::MAX {
             below = below.min(u64::from(greatest) + 1);
         }
+        // A threshold that too many places are above, if one is known.
+        let mut over = 0;
         loop {
-            let threshold = choose(below.saturating_sub(1)).max(1);
-            let pairs = at_least(threshold, words, &sums, control)?;
-            // Where pairs shared the greatest bucket, or nothing is near the last threshold, none may reach it.
-            if threshold == 1 || pairs.len() > 0 {
-                return Ok(pairs);
+            let wanted = choose(below.saturating_sub(1)).max(1);
+            let threshold = if wanted > over { wanted } else { over.saturating_mul(2).min(over + (below - over) / 2) };
+            let room = if threshold > over { most_places } else { usize::MAX };
+            match at_least(Pairs::new(threshold, most_places), words, &sums, room, control)? {
+                None => over = threshold,
+                // Where pairs shared the greatest bucket, or nothing is near the last threshold, none may reach it.
+                Some(pairs) if pairs.len() == 0 && threshold > 1 => {
+                    below = threshold;
+                    // Then what was over was rarer pairs in shared buckets.
+                    over = if over < below { over } else { 0 };
+                }
+                Some(pairs) => return Ok(pairs),
             }
-            below = threshold;
         }
     }
 }
@@ -56,11 +66,17 @@ fn sums<S: Slot>(words: &Words<S>, control: &Control) -> Result<Vec<u32>> {
     Ok(sums)
 }
 
-/// The pairs of at least `threshold` occurrences.
-fn at_least<S: Slot>(threshold: u64, words: &Words<S>, sums: &[u32], control: &Control) -> Result<Pairs> {
-    let filter = Filter::new(sums, u32::try_from(threshold).unwrap_or(u32::MAX));
-    let mut found = Pairs::new(threshold);
+/// `found` with the pairs that reach its threshold; `None` when they have more than `room` places.
+fn at_least<S: Slot>(
+    mut found: Pairs,
+    words: &Words<S>,
+    sums: &[u32],
+    room: usize,
+    control: &Control,
+) -> Result<Option<Pairs>> {
+    let filter = Filter::new(sums, u32::try_from(found.threshold()).unwrap_or(u32::MAX));
     let mut sorter = Sorter::new(words.len());
+    let mut listed = 0;
     words.for_blocks_of_pairs(
         |left, right| filter.contains(hash(left, right)),
         control,
@@ -73,11 +89,16 @@ fn at_least<S: Slot>(threshold: u64, words: &Words<S>, sums: &[u32], control: &C
             for (pair, &mut (number, _)) in block.iter().zip(numbers) {
                 found.gain(number, pair.count);
             }
+            listed += block.len();
+            listed <= room
         },
     )?;
+    if listed > room {
+        return Ok(None);
+    }
     sorter.empty(&mut found);
     found.retain_frequent();
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Which buckets reach a threshold: 32 times smaller than the sums, so that it fits a cache nearer to the core.

@@ -5,7 +5,7 @@ use super::pairs::Pairs;
 use super::queue::Queue;
 use super::symbols::{BORDER, Symbols};
 use super::tie_break::TieBreak;
-use super::words::{Merged, Slot, Words};
+use super::words::{Slot, Words};
 use crate::control::Control;
 use crate::error::Result;
 
@@ -15,18 +15,20 @@ pub(super) struct Trainer<S> {
     pairs: Pairs,
     queue: Queue,
     goal: Goal,
+    /// The most places to list.
+    most_places: usize,
     before: Neighbours,
     behind: Neighbours,
-    /// The merges of this step.
-    merged: Vec<Merged<S>>,
 }
 
-/// What the thresholds aim at.
+/// How far to go, and by what steps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Goal {
     pub(super) merges: usize,
     /// The most by which one threshold is divided to get the next.
     pub(super) lower_by: u64,
+    /// The most places to list at a time, in percent of the slots at the start.
+    pub(super) room: u64,
 }
 
 impl Goal {
@@ -41,16 +43,17 @@ impl Goal {
 
 impl<S: Slot> Trainer<S> {
     pub(super) fn new(words: Words<S>, tie_break: TieBreak, goal: Goal, control: &Control) -> Result<Trainer<S>> {
-        let pairs = Pairs::count(&words, u64::MAX, |greatest| goal.threshold(0, greatest), control)?;
+        let most_places = (words.len() as u64 * goal.room / 100) as usize;
+        let pairs = Pairs::count(&words, u64::MAX, |greatest| goal.threshold(0, greatest), most_places, control)?;
         let mut trainer = Trainer {
             symbols: Symbols::new(),
             words,
             pairs,
             queue: Queue::new(tie_break),
             goal,
+            most_places,
             before: Neighbours::default(),
             behind: Neighbours::default(),
-            merged: Vec::new(),
         };
         trainer.enqueue(0);
         Ok(trainer)
@@ -76,18 +79,23 @@ impl<S: Slot> Trainer<S> {
     fn first(&mut self, control: &Control) -> Result<Option<u32>> {
         loop {
             let threshold = self.pairs.threshold();
-            if let Some(pair) = self.queue.pop(&self.symbols, threshold, |pair| self.pairs.count_of(pair)) {
-                return Ok(Some(pair));
+            let first = self.queue.pop(&self.symbols, threshold, |pair| self.pairs.count_of(pair));
+            if !self.pairs.is_full() {
+                if first.is_some() {
+                    return Ok(first);
+                }
+                if threshold == 1 {
+                    return Ok(None);
+                }
             }
-            if threshold == 1 {
-                return Ok(None);
-            }
+            // A pair that found no room may be more frequent than any other.
+            let below = if self.pairs.is_full() { u64::MAX } else { threshold };
             self.queue.clear();
-            self.pairs = Pairs::new(threshold);
+            self.pairs = Pairs::new(threshold, 0);
             self.words.compact();
             let merges = self.symbols.merges();
-            self.pairs =
-                Pairs::count(&self.words, threshold, |greatest| self.goal.threshold(merges, greatest), control)?;
+            let choose = |greatest| self.goal.threshold(merges, greatest);
+            self.pairs = Pairs::count(&self.words, below, choose, self.most_places, control)?;
             self.enqueue(0);
         }
     }
@@ -101,21 +109,20 @@ impl<S: Slot> Trainer<S> {
         self.before.resize(joined);
         self.behind.resize(joined);
 
-        let places = self.pairs.exhaust(first);
-        let (before, behind, merged) = (&mut self.before, &mut self.behind, &mut self.merged);
-        merged.clear();
-        self.words.merge(&places, (left, right), joined, |here, count| {
-            before.add(here.previous.symbol(), count);
-            behind.add(here.next.symbol(), count);
-            merged.push(here);
+        let mut places = self.pairs.exhaust(first);
+        let listed = places.len();
+        let (before, behind) = (&mut self.before, &mut self.behind);
+        self.words.merge(&mut places, (left, right), joined, |previous, next, count| {
+            before.add(previous, count);
+            behind.add(next, count);
         });
-        drop(places);
         let known = self.pairs.len();
         self.change_pairs((left, right), joined);
         if self.pairs.len() > known {
-            self.list_places(joined);
+            self.list_places(&places, joined);
             self.enqueue(known);
         }
+        self.pairs.discard(places, listed);
         self.before.clear();
         self.behind.clear();
         Ok(true)
@@ -127,9 +134,6 @@ impl<S: Slot> Trainer<S> {
         // A merge right behind another one (`abab`) saw the new symbol before it. The other one saw `left` behind it, so
         // the loss of (right, left) was noted, but its new neighbour is the new symbol.
         let beside = self.before.get(joined);
-        let insert = |pairs: &mut Pairs, left, right, count, places| {
-            (count >= pairs.threshold() && places > 0).then(|| pairs.insert(left, right, count, places))
-        };
         // In a run of one symbol (`aaa`) the merged pair is its own neighbour; its count is settled already.
         self.before.note(|previous, sum| {
             if previous == BORDER {
@@ -138,7 +142,7 @@ impl<S: Slot> Trainer<S> {
             if previous != joined && (previous, left) != (left, right) {
                 pairs.lose(previous, left, sum.count);
             }
-            insert(pairs, previous, joined, sum.count, sum.places)
+            pairs.insert(previous, joined, sum.count, sum.places)
         });
         self.behind.note(|next, mut sum| {
             if next == BORDER {
@@ -151,19 +155,20 @@ impl<S: Slot> Trainer<S> {
                 sum.count -= beside.count;
                 sum.places -= beside.places;
             }
-            insert(pairs, joined, next, sum.count, sum.places)
+            pairs.insert(joined, next, sum.count, sum.places)
         });
     }
 
-    /// Fills the lists of the new symbol's pairs.
-    fn list_places(&mut self, joined: u32) {
-        let mut merged = self.merged.iter().peekable();
-        while let Some(&Merged { place, previous, next }) = merged.next() {
-            if let Some(pair) = self.before.noted(previous.symbol()) {
-                self.pairs.add_place(pair, place - self.words.len_of(previous.symbol()));
+    /// Fills the lists of the new symbol's pairs, which stands at `places`.
+    fn list_places(&mut self, places: &[u32], joined: u32) {
+        let len = self.words.len_of(joined);
+        for &place in places {
+            let (previous, next) = self.words.around(place, len);
+            if let Some(pair) = self.before.noted(previous) {
+                self.pairs.add_place(pair, place - self.words.len_of(previous));
             }
-            let next_was_joined = merged.peek().is_some_and(|behind| behind.previous.symbol() == joined);
-            if let Some(pair) = self.behind.noted(next.symbol()).filter(|_| !next_was_joined) {
+            // Two new symbols side by side are one pair; the right one has listed it, or will.
+            if let Some(pair) = self.behind.noted(next).filter(|_| next != joined) {
                 self.pairs.add_place(pair, place);
             }
         }

@@ -55,6 +55,64 @@ impl Slot for u32 {
     }
 }
 
+/// How the words of some counts will stand.
+pub(super) struct Layout {
+    slots_by_count: hashbrown::HashMap<u64, u64, BuildHasherDefault<FxHasher>>,
+    /// All slots.
+    slots: u64,
+    /// Words of at least two bytes; the others have no pair and are left out.
+    pub(super) words: u64,
+    /// Their bytes.
+    pub(super) word_bytes: u64,
+}
+
+impl Layout {
+    /// # Errors
+    /// [`Error::CountOverflow`] when all pairs together outgrow 64 bits: a bound on every sum that training makes.
+    /// [`Error::Cancelled`], and whatever reading the counts gives.
+    pub(super) fn new(counts: &WordCounts, control: &Control) -> Result<Layout> {
+        let mut layout = Layout { slots_by_count: Default::default(), slots: 1, words: 0, word_bytes: 0 };
+        let mut pairs: u64 = 0;
+        let mut check = Check::new(control);
+        counts.try_for_each(|word, count| {
+            if word.len() > 1 {
+                let len = word.len() as u64;
+                let all = len.checked_mul(count).and_then(|here| pairs.checked_add(here));
+                pairs = all.ok_or_else(|| Error::CountOverflow { what: "all pairs together".to_owned() })?;
+                *layout.slots_by_count.entry(count).or_default() += 1 + len;
+                layout.slots += 1 + len;
+                layout.words += 1;
+                layout.word_bytes += len;
+            }
+            check.next()
+        })?;
+        Ok(layout)
+    }
+
+    /// Different counts among the words.
+    pub(super) fn distinct_counts(&self) -> u64 {
+        self.slots_by_count.len() as u64
+    }
+}
+
+/// Looks at the request to stop, now and then.
+struct Check<'a> {
+    control: &'a Control,
+    calls: usize,
+}
+
+impl<'a> Check<'a> {
+    fn new(control: &'a Control) -> Check<'a> {
+        Check { control, calls: 0 }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<()> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(CHECK_EVERY) { self.control.check() } else { Ok(()) }
+    }
+}
+
 pub(super) struct Words<S> {
     slots: Vec<S>,
     /// Slots by symbol, 1 for the border.
@@ -71,16 +129,6 @@ struct Group {
     count: u64,
 }
 
-/// A merge that was made.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Merged<S> {
-    pub(super) place: u32,
-    /// The symbol before, or the border.
-    pub(super) previous: S,
-    /// The symbol behind, or the border. It may have been joined itself thereafter.
-    pub(super) next: S,
-}
-
 /// A pair of adjacent symbols.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
@@ -92,56 +140,39 @@ pub(super) struct Found {
 }
 
 impl<S: Slot> Words<S> {
-    /// Words of a single byte have no pair and are left out.
+    /// The words of `counts`, whose layout is `layout`.
     ///
     /// # Errors
-    /// [`Error::Argument`] when the words outgrow 32-bit positions, [`Error::CountOverflow`] when all pairs together
-    /// outgrow 64 bits: a bound on every sum that training makes. [`Error::Cancelled`], and whatever reading the counts
+    /// [`Error::Argument`] when the words outgrow 32-bit positions; [`Error::Cancelled`], and whatever reading the counts
     /// gives.
-    pub(super) fn new(counts: &WordCounts, control: &Control) -> Result<Words<S>> {
-        let mut sizes: hashbrown::HashMap<u64, u64, BuildHasherDefault<FxHasher>> = Default::default();
-        let mut pairs: u64 = 0;
-        let mut seen = 0;
-        let mut check = || {
-            seen += 1;
-            if seen % CHECK_EVERY == 0 { control.check() } else { Ok(()) }
-        };
-        counts.try_for_each(|word, count| {
-            if word.len() > 1 {
-                let all = (word.len() as u64).checked_mul(count).and_then(|here| pairs.checked_add(here));
-                pairs = all.ok_or_else(|| Error::CountOverflow { what: "all pairs together".to_owned() })?;
-                *sizes.entry(count).or_default() += 1 + word.len() as u64;
-            }
-            check()
-        })?;
-
-        let all: u64 = 1 + sizes.values().sum::<u64>();
-        if all > u64::from(u32::MAX) {
-            return Err(Error::Argument(format!(
-                "the distinct words have {all} bytes, more than the {} that training can hold",
-                u32::MAX
-            )));
+    pub(super) fn new(counts: &WordCounts, layout: Layout, control: &Control) -> Result<Words<S>> {
+        let Layout { mut slots_by_count, slots, .. } = layout;
+        if slots > u64::from(u32::MAX) {
+            let most = u32::MAX;
+            let message = format!("the distinct words have {slots} bytes, more than the {most} that training can hold");
+            return Err(Error::Argument(message));
         }
-        let mut by_count: Vec<(u64, u64)> = sizes.iter().map(|(&count, &size)| (count, size)).collect();
+        let mut by_count: Vec<(u64, u64)> = slots_by_count.iter().map(|(&count, &slots)| (count, slots)).collect();
         by_count.sort_unstable_by(|a, b| b.cmp(a));
         let mut groups = Vec::with_capacity(by_count.len());
         let mut start = 0;
-        for (count, size) in by_count {
+        for (count, slots) in by_count {
             groups.push(Group { start: start as u32, count });
             // From here on the position of the next word of that count.
-            sizes.insert(count, start);
-            start += size;
+            slots_by_count.insert(count, start);
+            start += slots;
         }
-        let mut slots = vec![S::new(BORDER); all as usize];
+        let mut slots = vec![S::new(BORDER); slots as usize];
+        let mut check = Check::new(control);
         counts.try_for_each(|word, count| {
-            if let Some(at) = sizes.get_mut(&count).filter(|_| word.len() > 1) {
+            if let Some(at) = slots_by_count.get_mut(&count).filter(|_| word.len() > 1) {
                 let end = *at as usize + 1 + word.len();
                 for (slot, &byte) in slots[*at as usize + 1..end].iter_mut().zip(word) {
                     *slot = S::new(Symbols::of_byte(byte));
                 }
                 *at = end as u64;
             }
-            check()
+            check.next()
         })?;
         Ok(Words { slots, lens: vec![1; Symbols::new().end() as usize], groups })
     }
@@ -212,13 +243,13 @@ impl<S: Slot> Words<S> {
         Ok(())
     }
 
-    /// Calls `visit` with the wanted ones among the pairs of adjacent symbols, up to `BLOCK` at a time, by position. All
-    /// symbols must have one slot.
+    /// Calls `visit` with the wanted ones among the pairs of adjacent symbols, up to `BLOCK` at a time, by position, until
+    /// it returns false. All symbols must have one slot.
     pub(super) fn for_blocks_of_pairs(
         &self,
         wanted: impl Fn(u32, u32) -> bool,
         control: &Control,
-        mut visit: impl FnMut(&[Found]),
+        mut visit: impl FnMut(&[Found]) -> bool,
     ) -> Result<()> {
         let mut counts = CountsAhead::new(&self.groups);
         let mut places = [0; BLOCK];
@@ -240,7 +271,9 @@ impl<S: Slot> Words<S> {
                 let [left, right] = [self.slots[place as usize], self.slots[place as usize + 1]].map(S::symbol);
                 Found { place, left, right, count: counts.at(place) }
             }));
-            visit(&block);
+            if !visit(&block) {
+                break;
+            }
         }
         Ok(())
     }
@@ -252,28 +285,30 @@ impl<S: Slot> Words<S> {
         self.groups.iter().zip(ends).map(|(group, end)| (group.start as usize..end, group.count))
     }
 
-    /// Joins the pair `(left, right)` to `joined` wherever it (still) stands at one of the `places`, and calls
-    /// `visit(what was done, word count)` for each. The places ascend.
+    /// Joins the pair `(left, right)` to `joined` wherever it (still) stands at one of the `places`, which ascend, and
+    /// drops the others. Calls `visit(symbol or border before, the one behind, word count)` for each, before the pair
+    /// behind it is joined.
     ///
     /// A place must have been the start of a symbol once; symbols only grow to the right of their start or are
     /// swallowed, and a swallowed start shows a symbol younger than `left`, if it is not the start of `left`.
     #[inline]
     pub(super) fn merge(
         &mut self,
-        places: &[u32],
+        places: &mut Vec<u32>,
         (left, right): (u32, u32),
         joined: u32,
-        mut visit: impl FnMut(Merged<S>, u64),
+        mut visit: impl FnMut(u32, u32, u64),
     ) {
         let (left_len, right_len) = (self.len_of(left) as usize, self.len_of(right) as usize);
         let [left, right, joined] = [left, right, joined].map(S::new);
         let mut counts = CountsAhead::new(&self.groups);
         let slots = &mut self.slots[..];
         let mut live = [0; AHEAD];
-        for places in places.chunks(AHEAD) {
+        let mut merged = 0;
+        for first in (0..places.len()).step_by(AHEAD) {
             // The loads of this loop do not wait for one another.
             let mut lives = 0;
-            for &place in places {
+            for &place in &places[first..places.len().min(first + AHEAD)] {
                 live[lives] = place;
                 lives += usize::from(slots[place as usize] == left);
             }
@@ -285,14 +320,22 @@ impl<S: Slot> Words<S> {
                     continue;
                 }
                 let end = middle + right_len;
-                let merged = Merged { place, previous: slots[start - 1], next: slots[end] };
+                visit(slots[start - 1].symbol(), slots[end].symbol(), counts.at(place));
                 // Else the middle would look like the start of `right`.
                 slots[middle] = joined;
                 slots[start] = joined;
                 slots[end - 1] = joined;
-                visit(merged, counts.at(place));
+                places[merged] = place;
+                merged += 1;
             }
         }
+        places.truncate(merged);
+    }
+
+    /// What stands before and behind the symbol of `len` slots that starts at `place`.
+    #[inline]
+    pub(super) fn around(&self, place: u32, len: u32) -> (u32, u32) {
+        (self.slots[place as usize - 1].symbol(), self.slots[(place + len) as usize].symbol())
     }
 }
 
