@@ -82,10 +82,11 @@ fn the_merge_loop_stays_within_its_bound() {
         (0..20_000).map(|_| ((0..len).map(|_| random(letters) as u8).collect(), 1)).collect()
     };
     let runs = (1..2000).map(|len| (vec![b'a'; len], 1)).collect();
+    // 13 MB are for 65,536 pairs of bytes, which text has not; they weigh on what is small.
     for (name, words, merges, most) in [
-        ("words", natural(300_000, 1..5), 8000, 2.2),
-        ("paragraphs", natural(10_000, 20..200), 8000, 2.2),
-        ("few words", natural(5000, 1..4), 30_000, 4.0),
+        ("words", natural(300_000, 1..5), 8000, 2.5),
+        ("paragraphs", natural(10_000, 20..200), 8000, 2.5),
+        ("few words", natural(5000, 1..4), 30_000, 6.0),
         ("noise of bytes", noise(256, 20), 2000, 4.0),
         ("noise of two letters", noise(2, 100), 2000, 4.0),
         ("runs", runs, 3000, 4.0),
@@ -97,13 +98,7 @@ fn the_merge_loop_stays_within_its_bound() {
         let learnt = train(&counts, 256 + merges, TieBreak::Lexicographic, &Control::default()).unwrap();
         let peak = (PEAK.load(Relaxed) - before) as u64;
         let ratio = bound as f64 / peak as f64;
-        println!("{name}: {} tokens, peak {peak}, bound {bound}, {ratio:.2}", learnt.vocab.len());
-        if true {
-            continue;
-        }
-        assert!(
-            true || ratio >= 1.0 && ratio <= most,
-            "{name}: the peak is {peak} bytes, the bound {bound}, {ratio:.2} times"
-        );
+        drop(learnt);
+        assert!(ratio >= 1.0 && ratio <= most, "{name}: the peak is {peak} bytes, the bound {bound}, {ratio:.2} times");
     }
 }

@@ -70,8 +70,8 @@ fn train_within(
     Ok(definition(symbols, counts))
 }
 
-/// The most bytes that [`train`] takes beside the counts themselves; usually 1.2 to 1.6 times the peak. It can take more
-/// where a single pair is more than half of the text (`aaaa`).
+/// The most bytes that [`train`] takes beside the counts themselves; 1.2 to 1.7 times the peak where the words are
+/// large, and 13 MB at least where there are many. It can take more where a single pair is most of the text (`aaaa`).
 ///
 /// # Errors
 /// [`Error::VocabSize`], and whatever reading the counts gives.
