@@ -1,7 +1,5 @@
 //! The memory of the merge loop against its bound, with an allocator that counts.
 
-#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
