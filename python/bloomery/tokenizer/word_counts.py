@@ -147,8 +147,8 @@ class WordCounts:
     def training_memory(self, vocab_size: int) -> int:
         """Bounds the bytes of memory that learning merges from these counts takes, beside the counts themselves.
 
-        For large counts it is 1.2 to 1.7 times the peak. Training compares it with the memory available first (on Linux; within
-        the limit of a container, too), and raises `InsufficientMemoryError` rather than begin what cannot end.
+        Large counts: 1.2 to 1.7 times the peak. Training compares it with the memory available first (on Linux;
+        within the limit of a container, too), and raises `InsufficientMemoryError` rather than begin what cannot end.
 
         Args:
             vocab_size: The 256 bytes, the merges and the special tokens together.
