@@ -133,6 +133,15 @@ class CountOverflowError(BloomeryError, OverflowError):
     """A count that does not fit 64 bits."""
 
 
+class InsufficientMemoryError(BloomeryError, MemoryError):
+    """A step that would need more memory than the machine, or the control group of the process, has to give."""
+
+    needed: int
+    """A bound on the bytes that it needs."""
+    available: int
+    """The bytes available."""
+
+
 class DivergedError(BloomeryError, ArithmeticError):
     """A training loss that is not a finite number."""
 

@@ -8,7 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from bloomery import Tokenizer, WordCounts
-from bloomery.errors import CountOverflowError, LoneSurrogateError, WordCountsMismatchError
+from bloomery.errors import (
+    CountOverflowError,
+    InsufficientMemoryError,
+    LoneSurrogateError,
+    VocabSizeError,
+    WordCountsMismatchError,
+)
 from bloomery.tokenizer import reference
 
 END = "<|endoftext|>"
@@ -96,6 +102,14 @@ def test_counts_beyond_64_bits_are_refused() -> None:
         with pytest.raises(ValueError, match=rf"the count of b'ab' must be in 0\.\.2\*\*64, not {bad}"):
             WordCounts({b"ab": bad})
     assert WordCounts({b"ab": 2**64 - 1, b"c": 2**64 - 1}).total == 2 * (2**64 - 1)
+
+
+def test_the_memory_of_training_is_known_beforehand() -> None:
+    counts = WordCounts({b"word": 1, b"words": 2})
+    assert 0 < counts.training_memory(256) <= counts.training_memory(1000) < 1 << 20
+    with pytest.raises(VocabSizeError, match="vocab_size 255 is too small"):
+        counts.training_memory(255)
+    assert issubclass(InsufficientMemoryError, MemoryError)
 
 
 def test_words_and_texts_that_are_none() -> None:

@@ -54,6 +54,12 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             exception(py, "WordCountsMismatchError", message, attributes)
         }
         Error::CountOverflow { .. } => exception(py, "CountOverflowError", message, []),
+        Error::Memory { needed, available, .. } => exception(
+            py,
+            "InsufficientMemoryError",
+            message,
+            [number("needed", needed), number("available", available)],
+        ),
         Error::Argument(_) => exception(py, "ArgumentError", message, []),
         Error::Cancelled => PyKeyboardInterrupt::new_err(()),
     }

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::arguments::{Errors, SpecialTokens, Threads, input_options, sources};
+use crate::arguments::{Errors, SpecialTokens, Threads, VocabSize, input_options, sources};
 use crate::text::{several, text, with_text};
 use crate::{call, errors};
 
@@ -134,6 +134,11 @@ impl WordCounts {
     #[getter]
     fn total(&self) -> u128 {
         self.0.total()
+    }
+
+    /// A bound on the bytes that learning merges from them takes.
+    fn training_memory(&self, py: Python<'_>, vocab_size: VocabSize) -> PyResult<u64> {
+        call::detached(py, || bloomery_core::training_memory(&self.0, vocab_size.0))
     }
 
     fn __len__(&self) -> usize {

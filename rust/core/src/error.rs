@@ -144,6 +144,20 @@ pub enum Error {
         /// The word or pair.
         what: String,
     },
+    /// A step that would need more memory than the machine, or the control group, has to give.
+    #[error(
+        "{what} needs up to {:.1} MB of memory, and {:.1} MB are available; free memory or raise the container's limit, use a larger machine, or drop the rarest words from the counts",
+        *needed as f64 / 1e6,
+        *available as f64 / 1e6
+    )]
+    Memory {
+        /// The step.
+        what: &'static str,
+        /// A bound on the bytes that it needs.
+        needed: u64,
+        /// The bytes available.
+        available: u64,
+    },
     /// An argument outside of what is allowed.
     #[error("{0}")]
     Argument(String),

@@ -30,4 +30,4 @@ pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, StreamEncoder
 pub use error::{Error, Result};
 pub use pretokenize::Pattern;
 pub use tokenizer::Tokenizer;
-pub use train::{TieBreak, train};
+pub use train::{TieBreak, train, training_memory};

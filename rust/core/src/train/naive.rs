@@ -9,7 +9,7 @@ use super::tie_break::TieBreak;
 pub fn merges(words: &[(&[u8], u64)], merges: usize, tie_break: TieBreak) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut symbols = Symbols::new();
     let mut words: Vec<(Vec<u32>, u64)> =
-        words.iter().map(|(word, count)| (word.iter().map(|&byte| u32::from(byte)).collect(), *count)).collect();
+        words.iter().map(|(word, count)| (word.iter().map(|&byte| Symbols::of_byte(byte)).collect(), *count)).collect();
     while symbols.merges() < merges {
         let mut counts: HashMap<(u32, u32), u64> = HashMap::new();
         for (word, count) in &words {
@@ -32,6 +32,5 @@ pub fn merges(words: &[(&[u8], u64)], merges: usize, tie_break: TieBreak) -> Vec
             }
         }
     }
-    let (bytes, pairs) = symbols.into_parts();
-    pairs.into_iter().map(|(left, right)| (bytes[left as usize].clone(), bytes[right as usize].clone())).collect()
+    symbols.merged_bytes().collect()
 }

@@ -12,13 +12,13 @@ const CHILDREN: usize = 4;
 
 /// A pair in the queue, with what its place depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) count: u64,
+struct Entry {
+    count: u64,
     key: u64,
-    pub(super) left: u32,
-    pub(super) right: u32,
+    left: u32,
+    right: u32,
     /// The pair's number in the pair table.
-    pub(super) pair: u32,
+    pair: u32,
 }
 
 pub(super) struct Queue {
@@ -36,23 +36,26 @@ impl Queue {
         self.rise(symbols, self.heap.len() - 1);
     }
 
-    /// Takes out the first pair, given the true counts; `None` when no pair has any occurrence left.
-    pub(super) fn pop(&mut self, symbols: &Symbols, count_of: impl Fn(u32) -> u64) -> Option<Entry> {
+    /// Takes out the first pair, given the true counts; `None` when none occurs `least` times (at least 1).
+    pub(super) fn pop(&mut self, symbols: &Symbols, least: u64, count_of: impl Fn(u32) -> u64) -> Option<u32> {
         loop {
             let top = self.heap.first_mut()?;
             let count = count_of(top.pair);
-            if count == top.count && count > 0 {
-                let first = *top;
+            if count < least {
                 self.remove_top(symbols);
-                return Some(first);
-            }
-            if count == 0 {
+            } else if count == top.count {
+                let pair = top.pair;
                 self.remove_top(symbols);
+                return Some(pair);
             } else {
                 top.count = count;
                 self.sink(symbols, 0);
             }
         }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.heap.clear();
     }
 
     fn remove_top(&mut self, symbols: &Symbols) {

@@ -25,7 +25,10 @@ impl TieBreak {
                 first[..len].copy_from_slice(&bytes[..len]);
                 u64::from_be_bytes(first)
             }
-            TieBreak::HuggingFace => !(u64::from(hugging_face_id(left)) << 32 | u64::from(hugging_face_id(right))),
+            TieBreak::HuggingFace => {
+                let [left, right] = [left, right].map(|symbol| u64::from(hugging_face_id(Symbols::token_id(symbol))));
+                !(left << 32 | right)
+            }
         }
     }
 
@@ -42,16 +45,16 @@ impl TieBreak {
     }
 }
 
-/// Rank of a symbol in the BpeTrainer's numbering, special tokens aside.
-fn hugging_face_id(symbol: u32) -> u32 {
-    match symbol {
+/// Rank of a token in the BpeTrainer's numbering, special tokens aside.
+fn hugging_face_id(token_id: u32) -> u32 {
+    match token_id {
         // GPT-2 writes printable Latin-1 bytes as themselves, in order of their code points first of all, and the rest
         // as U+0100 onwards, in order.
-        0x21..=0x7e => symbol - 0x21,
-        0xa1..=0xac => symbol - 0xa1 + 94,
-        0xae..=0xff => symbol - 0xae + 106,
-        0x00..=0x20 => symbol + 188,
-        0x7f..=0xa0 => symbol - 0x7f + 221,
+        0x21..=0x7e => token_id - 0x21,
+        0xa1..=0xac => token_id - 0xa1 + 94,
+        0xae..=0xff => token_id - 0xae + 106,
+        0x00..=0x20 => token_id + 188,
+        0x7f..=0xa0 => token_id - 0x7f + 221,
         0xad => 255,
         merged => merged,
     }
