@@ -1,6 +1,7 @@
 """Decoding: what ids may be given as, partial characters, rows, streams, and ids that no token has."""
 
 import array
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -39,6 +40,49 @@ def test_any_ids_decode_as_python_decodes_their_bytes(tokenizer: Tokenizer, ids:
     assert tokenizer.decode_bytes(ids) == data
     assert tokenizer.decode(ids) == data.decode(errors="replace")
     assert tokenizer.decode(ids, errors="ignore") == data.decode(errors="ignore")
+
+
+PARTS = ("a" * 700, "b" * 255, "é", "—", "🙂", "日" * 90, b"\xff", b"\xe6\x97", b"\xa5")
+
+
+@given(parts=st.lists(st.sampled_from(PARTS), max_size=12))
+def test_stretches_of_ascii_and_of_other_text(tokenizer: Tokenizer, parts: list[str | bytes]) -> None:
+    data = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    ids = list(data)  # Ids below 256 are the bytes.
+    assert tokenizer.decode(ids) == tokenizer.decode(np.array(ids, np.uint16)) == data.decode(errors="replace")
+    assert tokenizer.decode(ids, errors="ignore") == data.decode(errors="ignore")
+    assert strictly(lambda: tokenizer.decode(ids, errors="strict")) == strictly(data.decode)
+
+
+def strictly(decode: Callable[[], str]) -> object:
+    """The text, or what the error says."""
+    try:
+        return decode()
+    except UnicodeDecodeError as error:
+        return error.args
+
+
+def test_many_ids_are_decoded_in_blocks(tokenizer: Tokenizer) -> None:
+    # Of a number of bytes that divides no power of two, so that every block ends in another part of a character.
+    data = ("x" * 1000 + "é🙂日").encode() * 1100
+    ids = np.frombuffer(data, np.uint8)
+    assert len(ids) > 4 << 18
+    assert tokenizer.decode(ids) == tokenizer.decode(ids, errors="strict") == data.decode()
+    broken = data[:600_000] + b"\xff" + data[600_000:]
+    with pytest.raises(UnicodeDecodeError, match="position 600000"):
+        tokenizer.decode(np.frombuffer(broken, np.uint8), errors="strict")
+    with pytest.raises(TokenIdError, match="position 700000"):
+        tokenizer.decode([97] * 700_000 + [400])
+
+
+def test_a_list_that_changes_while_it_is_read(tokenizer: Tokenizer) -> None:
+    class Shrinking:
+        def __index__(self) -> int:
+            ids.clear()
+            return 98
+
+    ids: list[object] = [97, Shrinking(), 99]
+    assert tokenizer.decode(ids) == "ab"  # type: ignore[arg-type]
 
 
 def test_strict_decoding_raises(tokenizer: Tokenizer) -> None:

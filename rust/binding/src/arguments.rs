@@ -1,5 +1,6 @@
 //! Arguments that several methods take, parsed once: `allowed_special`, `errors`, `num_threads`, `tie_break`, inputs.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 use bloomery_core::input::{InputOptions, Source, Utf8Errors};
@@ -50,11 +51,11 @@ impl Errors {
     pub const REPLACE: Errors = Errors(Utf8Errors::Replace);
 
     /// As Python's codecs name it.
-    pub fn name(self) -> &'static str {
+    pub fn codec_name(self) -> &'static CStr {
         match self.0 {
-            Utf8Errors::Strict => "strict",
-            Utf8Errors::Replace => "replace",
-            Utf8Errors::Ignore => "ignore",
+            Utf8Errors::Strict => c"strict",
+            Utf8Errors::Replace => c"replace",
+            Utf8Errors::Ignore => c"ignore",
         }
     }
 }

@@ -6,9 +6,12 @@ use numpy::{Element, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArr
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList, PyString};
-use pyo3::{IntoPyObjectExt, intern};
+use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::errors;
+
+/// Fewer values than this are copied into an array.
+const COPIED: usize = 1 << 12;
 
 /// Where ids stand, for the message about one that does not even fit 32 bits.
 #[derive(Clone, Copy)]
@@ -29,7 +32,7 @@ impl Place {
 /// The ids in `object`.
 pub fn ids(object: &Bound<'_, PyAny>, place: Place) -> PyResult<Vec<u32>> {
     if let Ok(list) = object.cast::<PyList>() {
-        return list.iter().enumerate().map(|(position, item)| id(&item, position, place)).collect();
+        return from_list(list, place);
     }
     if let Ok(array) = object.cast::<PyUntypedArray>() {
         return from_array(array, place);
@@ -43,6 +46,29 @@ pub fn ids(object: &Bound<'_, PyAny>, place: Place) -> PyResult<Vec<u32>> {
         return Err(PyTypeError::new_err(message));
     }
     object.try_iter()?.enumerate().map(|(position, item)| id(&item?, position, place)).collect()
+}
+
+fn from_list(list: &Bound<'_, PyList>, place: Place) -> PyResult<Vec<u32>> {
+    let mut ids = Vec::with_capacity(list.len());
+    // The length is asked for anew, since the `__index__` of an item may do anything.
+    while ids.len() < list.len() {
+        let position = ids.len();
+        // SAFETY: the position is inside the list, so the item is there. Nobody else can let go of it: the GIL is held, and
+        // of an exact `int` the call runs no Python code.
+        let plain = unsafe {
+            let item = ffi::PyList_GetItem(list.as_ptr(), position as ffi::Py_ssize_t);
+            (ffi::PyLong_CheckExact(item) != 0).then(|| ffi::PyLong_AsUnsignedLongLong(item))
+        };
+        match plain.map(u32::try_from) {
+            Some(Ok(id)) => ids.push(id),
+            _ => {
+                // What is negative or too large left an exception, for which there is a better one.
+                drop(PyErr::take(list.py()));
+                ids.push(id(&list.get_item(position)?, position, place)?);
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// One id.
@@ -91,20 +117,24 @@ fn widened(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u32>
 }
 
 /// The ids of an array of `T` whose memory is contiguous, aligned and in native byte order; None for any other array.
-fn copied<T: Element + Copy + Into<i128>>(
+fn copied<T: Element + Copy + TryInto<u32>>(
     array: &Bound<'_, PyUntypedArray>,
     place: Place,
 ) -> Option<PyResult<Vec<u32>>> {
-    let array = array.cast::<PyArray1<T>>().ok()?.try_readonly().ok()?;
-    let values = array.as_slice().ok()?;
-    let ids = values.iter().enumerate().map(|(position, &value)| {
-        let value: i128 = value.into();
-        u32::try_from(value).map_err(|_| match value.into_bound_py_any(array.py()) {
-            Ok(value) => out_of_range(&value, position, place),
-            Err(error) => error,
-        })
-    });
-    Some(ids.collect())
+    let array = array.cast::<PyArray1<T>>().ok()?;
+    // SAFETY: while the GIL is held and no Python code runs, nobody writes to the array.
+    let values = unsafe { array.as_slice() }.ok()?;
+    let ids: Option<Vec<u32>> = values.iter().map(|&value| value.try_into().ok()).collect();
+    Some(ids.ok_or_else(|| {
+        let unfit = values.iter().position(|&value| value.try_into().is_err()).unwrap_or_default();
+        array.get_item(unfit).map_or_else(|error| error, |value| out_of_range(&value, unfit, place))
+    }))
+}
+
+/// An array of these values. Few are copied, since numpy is told of memory that is not its own by way of an object, which costs
+/// half of what encoding a short text does.
+pub fn array<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T>> {
+    if values.len() < COPIED { PyArray1::from_slice(py, &values) } else { PyArray1::from_vec(py, values) }
 }
 
 /// Row offsets into `length` ids: integers that never fall and end within them.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod call;
+mod decode;
 mod engine;
 mod errors;
 mod ids;

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::ids::Place;
 use crate::stream::{EncodeIterator, StreamDecoder};
 use crate::text::{several, text, text_and_positions};
-use crate::{arguments, call, ids};
+use crate::{arguments, call, decode, ids};
 
 /// Below this many bytes or ids the work is shorter than giving the GIL away and taking it back.
 const RELEASE_GIL: usize = 4 << 10;
@@ -145,7 +145,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let text = self::text(text, errors.0, None)?;
-        Ok(PyArray1::from_vec(py, self.ids(py, &text, &allowed_special.0, num_threads)?))
+        Ok(ids::array(py, self.ids(py, &text, &allowed_special.0, num_threads)?))
     }
 
     /// Count the tokens of a text: ``len(encode(text))`` without making the list.
@@ -249,7 +249,7 @@ impl Tokenizer {
             return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
         }
         let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
-        let rows: Rows<'py> = (PyArray1::from_vec(py, ids), PyArray1::from_vec(py, offsets));
+        let rows: Rows<'py> = (ids::array(py, ids), ids::array(py, offsets));
         rows.into_bound_py_any(py)
     }
 
@@ -401,11 +401,7 @@ impl Tokenizer {
 
 impl Tokenizer {
     fn decoded<'py>(&self, py: Python<'py>, ids: &[u32], errors: Errors) -> PyResult<Bound<'py, PyString>> {
-        if errors.name() == "replace" {
-            return Ok(PyString::new(py, &self.run(py, ids.len(), |_| self.engine.decode(ids))?));
-        }
-        let bytes = PyBytes::new(py, &self.run(py, ids.len(), |_| self.engine.decode_bytes(ids))?);
-        Ok(bytes.call_method1("decode", ("utf-8", errors.name()))?.cast_into::<PyString>()?)
+        decode::text(py, &self.engine, ids, errors)
     }
 }
 

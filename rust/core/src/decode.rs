@@ -11,11 +11,17 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::TokenId`] for an id that no token has.
     pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(ids.len() * 4);
-        for (position, &id) in ids.iter().enumerate() {
-            bytes.extend_from_slice(self.token_at(id, position)?);
-        }
+        let mut bytes = Vec::with_capacity(ids.len() * 5);
+        self.decode_into(ids, 0, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Appends the bytes of the tokens to `bytes`. `before` ids came before these, for messages.
+    ///
+    /// # Errors
+    /// [`Error::TokenId`] for an id that no token has; `bytes` is then of no use.
+    pub fn decode_into(&self, ids: &[u32], before: usize, bytes: &mut Vec<u8>) -> Result<()> {
+        self.vocab().append(ids, bytes).map_err(|position| self.unknown(ids[position], before + position))
     }
 
     /// The text of the tokens. Bytes that are not UTF-8 become U+FFFD, one for each maximal part of a character, as
@@ -28,9 +34,8 @@ impl Tokenizer {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
-    fn token_at(&self, id: u32, position: usize) -> Result<&[u8]> {
-        let vocab_size = self.vocab_size();
-        self.token_bytes(id).ok_or(Error::TokenId { id: u64::from(id), position, vocab_size })
+    fn unknown(&self, id: u32, position: usize) -> Error {
+        Error::TokenId { id: u64::from(id), position, vocab_size: self.vocab_size() }
     }
 }
 
@@ -54,7 +59,8 @@ impl StreamDecoder {
     /// # Errors
     /// [`Error::TokenId`]; the decoder stays as it was.
     pub fn push(&mut self, id: u32) -> Result<String> {
-        self.pending.extend_from_slice(self.tokenizer.token_at(id, self.position)?);
+        let token = self.tokenizer.token_bytes(id).ok_or_else(|| self.tokenizer.unknown(id, self.position))?;
+        self.pending.extend_from_slice(token);
         self.position += 1;
         let whole = self.pending.len() - incomplete_end(&self.pending);
         let text = String::from_utf8_lossy(&self.pending[..whole]).into_owned();
@@ -69,8 +75,8 @@ impl StreamDecoder {
     }
 }
 
-/// Length of the incomplete character at the end of `bytes`.
-fn incomplete_end(bytes: &[u8]) -> usize {
+/// Length of the incomplete character at the end of `bytes`, a text of which more is to come.
+pub fn incomplete_end(bytes: &[u8]) -> usize {
     // Only the last three bytes can belong to one; a lead byte is at most that far back.
     let from = bytes.len().saturating_sub(3);
     let Some(lead) = bytes[from..].iter().rposition(|&byte| byte & 0xc0 != 0x80) else { return 0 };

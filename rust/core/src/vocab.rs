@@ -7,15 +7,35 @@ use crate::hash::hash_long;
 
 /// Ids beyond this are taken for a mistake: the table by id would be larger than any vocabulary in use.
 const MAX_ID: u32 = (1 << 24) - 1;
-/// Marks an id without a token.
-const ABSENT: u32 = u32::MAX;
+/// Ids that are decoded at a time: their room stays in the first-level cache.
+const CHUNK: usize = 1 << 10;
+
+/// A token's bytes followed by their number, so that one access gives both and one store of fixed size writes them.
+/// Longer tokens stand in `Vocab::long`, and their start and length here.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(16))]
+struct Entry([u8; ENTRY]);
+
+const ENTRY: usize = 16;
+/// The longest token that is in its entry.
+const INLINE: usize = ENTRY - 1;
+/// In place of the length.
+const LONG: u8 = 0xfe;
+const ABSENT: u8 = 0xff;
+
+impl Entry {
+    fn len_or_mark(&self) -> u8 {
+        self.0[INLINE]
+    }
+}
 
 /// A vocabulary: any ids, with or without gaps. No two tokens share an id, and none of the model's share their bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Vocab {
-    bytes: Vec<u8>,
-    /// Start and length in `bytes` by id; the start of an absent id is `ABSENT`.
-    spans: Vec<(u32, u32)>,
+    /// By id.
+    entries: Vec<Entry>,
+    /// The bytes of long tokens.
+    long: Vec<u8>,
     ids: HashTable<u32>,
 }
 
@@ -29,11 +49,8 @@ impl Vocab {
             return refuse(format!("ids {other} and {id} are both token {}", escape(token)));
         }
         self.store(token, id)?;
-        let Vocab { bytes, spans, ids } = self;
-        ids.insert_unique(hash_long(token), id, |&id| {
-            let (start, len) = spans[id as usize];
-            hash_long(&bytes[start as usize..(start + len) as usize])
-        });
+        let Vocab { entries, long, ids } = self;
+        ids.insert_unique(hash_long(token), id, |&id| hash_long(bytes_of(&entries[id as usize], long)));
         Ok(())
     }
 
@@ -56,21 +73,59 @@ impl Vocab {
         if let Some(other) = self.token(id) {
             return refuse(format!("id {id} is both token {} and token {}", escape(other), escape(token)));
         }
-        if self.spans.len() <= id as usize {
-            self.spans.resize(id as usize + 1, (ABSENT, 0));
+        let mut entry = Entry([0; ENTRY]);
+        if token.len() <= INLINE {
+            entry.0[..token.len()].copy_from_slice(token);
+            entry.0[INLINE] = token.len() as u8;
+        } else {
+            entry.0[..4].copy_from_slice(&(self.long.len() as u32).to_ne_bytes());
+            entry.0[4..8].copy_from_slice(&(token.len() as u32).to_ne_bytes());
+            entry.0[INLINE] = LONG;
+            self.long.extend_from_slice(token);
         }
-        self.spans[id as usize] = (self.bytes.len() as u32, token.len() as u32);
-        self.bytes.extend_from_slice(token);
+        if self.entries.len() <= id as usize {
+            self.entries.resize(id as usize + 1, Entry([ABSENT; ENTRY]));
+        }
+        self.entries[id as usize] = entry;
         Ok(())
     }
 
     /// The bytes of the token with this id.
     #[inline]
     pub fn token(&self, id: u32) -> Option<&[u8]> {
-        match self.spans.get(id as usize) {
-            Some(&(start, len)) if start != ABSENT => Some(&self.bytes[start as usize..(start + len) as usize]),
-            _ => None,
+        self.entries
+            .get(id as usize)
+            .filter(|entry| entry.len_or_mark() != ABSENT)
+            .map(|entry| bytes_of(entry, &self.long))
+    }
+
+    /// Appends the bytes of tokens to `out`.
+    ///
+    /// # Errors
+    /// The position of the first id that no token has; `out` is then of no use.
+    pub fn append(&self, ids: &[u32], out: &mut Vec<u8>) -> std::result::Result<(), usize> {
+        for (chunk, ids) in ids.chunks(CHUNK).enumerate() {
+            let mut end = out.len();
+            // Room for whole entries: each is stored with all its 16 bytes, the surplus under the next one.
+            out.resize(end + ids.len() * ENTRY, 0);
+            for (index, &id) in ids.iter().enumerate() {
+                let entry = self.entries.get(id as usize).unwrap_or(&Entry([ABSENT; ENTRY]));
+                let length = usize::from(entry.len_or_mark());
+                if length <= INLINE {
+                    out[end..end + ENTRY].copy_from_slice(&entry.0);
+                    end += length;
+                } else if entry.len_or_mark() == LONG {
+                    let token = bytes_of(entry, &self.long);
+                    out.resize(out.len() + token.len(), 0);
+                    out[end..end + token.len()].copy_from_slice(token);
+                    end += token.len();
+                } else {
+                    return Err(chunk * CHUNK + index);
+                }
+            }
+            out.truncate(end);
         }
+        Ok(())
     }
 
     /// The id of the token with these bytes.
@@ -80,13 +135,24 @@ impl Vocab {
 
     /// The highest id + 1.
     pub fn size(&self) -> usize {
-        self.spans.len()
+        self.entries.len()
     }
 
     /// Tokens and ids, by id.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        (0..self.spans.len() as u32).filter_map(|id| Some((id, self.token(id)?)))
+        (0..self.entries.len() as u32).filter_map(|id| Some((id, self.token(id)?)))
     }
+}
+
+/// The bytes of an entry that is not absent.
+#[inline]
+fn bytes_of<'a>(entry: &'a Entry, long: &'a [u8]) -> &'a [u8] {
+    if entry.len_or_mark() != LONG {
+        return &entry.0[..usize::from(entry.len_or_mark())];
+    }
+    let number =
+        |at: usize| u32::from_ne_bytes([entry.0[at], entry.0[at + 1], entry.0[at + 2], entry.0[at + 3]]) as usize;
+    &long[number(0)..number(0) + number(4)]
 }
 
 fn refuse<T>(message: String) -> Result<T> {

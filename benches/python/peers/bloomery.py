@@ -1,0 +1,82 @@
+"""Bloomery itself."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bloomery import Tokenizer, WordCounts
+from peers.base import END, Peer, Vocabulary
+
+
+class Bloomery(Peer):
+    tie_break: ClassVar[str] = "lexicographic"
+
+    def load(self, vocabulary: Vocabulary) -> None:
+        """`Tokenizer.load(".tiktoken")`"""
+        self.tokenizer = Tokenizer.load(vocabulary.ranks, vocabulary.pattern, list(vocabulary.special_tokens))
+
+    def train(self, path: Path, vocab_size: int, vocabulary: Vocabulary) -> Tokenizer:
+        """`Tokenizer.train(path)`"""
+        return Tokenizer.train(
+            path,
+            vocab_size,
+            [END],
+            pattern=vocabulary.pattern,
+            tie_break=self.tie_break,
+            num_threads=self.threads,
+            progress=False,
+        )
+
+    def learnt(self, trained: Tokenizer) -> list[bytes]:
+        return [left + right for left, right in trained.merges]
+
+    def count(self, path: Path, vocabulary: Vocabulary) -> WordCounts:
+        """`WordCounts.from_files(path)`"""
+        return WordCounts.from_files(
+            path, pattern=vocabulary.pattern, special_tokens=[END], num_threads=self.threads, progress=False
+        )
+
+    def counted(self, counts: WordCounts) -> tuple[int, int]:
+        return len(counts), counts.total
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """`Tokenizer.encode_array(str)`"""
+        return self.tokenizer.encode_array(text, num_threads=self.threads)
+
+    def documents(self, documents: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """`Tokenizer.encode_batch(list of str)`"""
+        return self.tokenizer.encode_batch(documents, num_threads=self.threads)
+
+    def flat(self, encoded: NDArray[np.uint32] | tuple[NDArray[np.uint32], NDArray[np.int64]]) -> NDArray[np.uint32]:
+        return encoded[0] if isinstance(encoded, tuple) else encoded
+
+    def files(self, path: Path, output: Path) -> None:
+        """`Tokenizer.encode_files(path, output)`"""
+        self.tokenizer.encode_files(path, output, num_threads=self.threads, progress=False)
+
+    def string(self, text: str) -> Callable[[], Sequence[int]]:
+        """`Tokenizer.encode(str)`"""
+        return partial(self.tokenizer.encode, text)
+
+    def string_array(self, text: str) -> Callable[[], NDArray[np.uint32]]:
+        """`Tokenizer.encode_array(str)`"""
+        return partial(self.tokenizer.encode_array, text)
+
+    def decode(self, ids: list[int]) -> str:
+        """`Tokenizer.decode(list)`"""
+        return self.tokenizer.decode(ids)
+
+    def decode_array(self, ids: NDArray[np.uint32]) -> str:
+        """`Tokenizer.decode(array)`"""
+        return self.tokenizer.decode(ids)
+
+
+class BloomeryHuggingFace(Bloomery):
+    """With the tie-break of `tokenizers`: not measured, but what that trainer's merges must equal."""
+
+    variant: ClassVar[bool] = True
+    tie_break: ClassVar[str] = "huggingface"
