@@ -8,6 +8,7 @@ mod decode;
 mod engine;
 mod errors;
 mod ids;
+mod ints;
 mod stream;
 mod text;
 mod tokenizer;

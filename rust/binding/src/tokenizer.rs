@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::arguments::{AllowedSpecial, Errors, Threads, input_options, sources};
 use crate::engine::Engine;
 use crate::ids::Place;
+use crate::ints::Ints;
 use crate::stream::{EncodeIterator, StreamDecoder};
 use crate::text::{several, text, text_and_positions};
 use crate::{arguments, call, decode, ids};
@@ -31,6 +32,7 @@ type Rows<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 #[pyclass(subclass, frozen, module = "bloomery._core")]
 pub struct Tokenizer {
     engine: Arc<bloomery_core::Tokenizer>,
+    ints: Ints,
 }
 
 impl Tokenizer {
@@ -39,6 +41,10 @@ impl Tokenizer {
             0..WATCH => self.engine.encode(text, allowed),
             _ => self.engine.encode_parallel(text, allowed, threads.0, control),
         })
+    }
+
+    fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
+        self.ints.list(py, ids, self.engine.vocab_size())
     }
 
     /// Runs work on `size` bytes or ids.
@@ -61,7 +67,7 @@ impl Tokenizer {
     #[new]
     #[pyo3(signature = (engine, /))]
     fn new(engine: PyRef<'_, Engine>) -> Self {
-        Tokenizer { engine: engine.0.clone() }
+        Tokenizer { engine: engine.0.clone(), ints: Ints::default() }
     }
 
     #[getter]
@@ -101,7 +107,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyList>> {
         let text = self::text(text, errors.0, None)?;
-        PyList::new(py, self.ids(py, &text, &allowed_special.0, num_threads)?)
+        self.list(py, &self.ids(py, &text, &allowed_special.0, num_threads)?)
     }
 
     /// Encode text without recognising any special token.
@@ -122,7 +128,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyList>> {
         let text = self::text(text, errors.0, None)?;
-        PyList::new(py, self.ids(py, &text, &Allowed::None, num_threads)?)
+        self.list(py, &self.ids(py, &text, &Allowed::None, num_threads)?)
     }
 
     /// Encode text to an array: as `encode`, but a numpy uint32 array of shape (tokens,), which is faster to make.
@@ -245,7 +251,7 @@ impl Tokenizer {
         let encode = |control: &Control| self.engine.encode_batch(&texts, &allowed_special.0, num_threads.0, control);
         let (ids, offsets) = self.run(py, texts.iter().map(|text| text.len()).sum(), encode)?;
         if as_lists {
-            let rows = offsets.windows(2).map(|ends| PyList::new(py, &ids[ends[0] as usize..ends[1] as usize]));
+            let rows = offsets.windows(2).map(|ends| self.list(py, &ids[ends[0] as usize..ends[1] as usize]));
             return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
         }
         let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
