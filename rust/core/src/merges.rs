@@ -169,16 +169,19 @@ impl PairTable {
 
     /// The second step.
     #[inline(always)]
-    pub(crate) fn find_at(&self, place: Place) -> Join {
-        let mut bucket = place.bucket;
+    pub(crate) fn find_at(&self, wanted: Place) -> Join {
+        let mut bucket = wanted.bucket;
         loop {
             let Bucket { keys, joins } = &self.buckets[bucket];
-            let mut found = NO_JOIN;
-            for (key, join) in keys.iter().zip(joins) {
-                found = if *key == place.key { *join } else { found };
+            // Arithmetic, since the compiler makes branches of choices.
+            let mut same = 0;
+            for (place, &key) in keys.iter().enumerate() {
+                same |= u32::from(key == wanted.key) << place;
             }
-            if found.rank != NEVER || keys[PLACES - 1] == EMPTY {
-                return found;
+            let Join { rank, id } = joins[same.trailing_zeros() as usize % PLACES];
+            let never = u32::from(same != 0).wrapping_sub(1);
+            if (same != 0) | (keys[PLACES - 1] == EMPTY) {
+                return Join { rank: rank | never, id };
             }
             bucket = (bucket + 1) & (self.buckets.len() - 1);
         }

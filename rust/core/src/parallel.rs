@@ -2,7 +2,6 @@
 //! forked child, and its creation costs some tens of microseconds.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -28,34 +27,4 @@ pub fn on_each_thread<T: Send>(threads: usize, work: impl Fn() -> Result<T> + Sy
     }
     let first = errors.iter().position(|error| !matches!(error, Error::Cancelled)).unwrap_or(0);
     Err(errors.swap_remove(first))
-}
-
-/// Applies `map` to each item on `threads` threads, which take the next item as they become free; results in the order
-/// of the items. Each thread has a state of its own from `state`.
-pub fn map_in_order<I: Sync, T: Send, S>(
-    items: &[I],
-    threads: usize,
-    state: impl Fn() -> S + Sync,
-    map: impl Fn(&I, &mut S) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let parts = on_each_thread(threads, || {
-        let mut state = state();
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { return Ok(done) };
-            match map(item, &mut state) {
-                Ok(result) => done.push((index, result)),
-                Err(error) => {
-                    // The others find no further item.
-                    next.store(items.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-        }
-    })?;
-    let mut all: Vec<_> = parts.into_iter().flatten().collect();
-    all.sort_unstable_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, result)| result).collect())
 }

@@ -1,9 +1,11 @@
 //! Many texts at once.
 
+use super::gather::gather;
 use super::selection::Allowed;
+use super::text::Lent;
 use crate::control::Control;
 use crate::error::Result;
-use crate::parallel::{map_in_order, thread_count};
+use crate::parallel::thread_count;
 use crate::tokenizer::Tokenizer;
 
 /// Texts are handed to threads in groups of about this many bytes.
@@ -26,29 +28,25 @@ impl Tokenizer {
         let groups = groups(texts);
         let threads = thread_count(threads).min(groups.len().max(1));
         let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
-        let encoded = map_in_order(
-            &groups,
-            threads,
-            || pool.lend(),
-            |texts, lent| {
-                let mut ids = Vec::new();
-                let mut ends = Vec::with_capacity(texts.len());
-                for text in *texts {
-                    control.check()?;
-                    self.encode_into(text, &selection, lent.scratch(), control, &mut ids)?;
-                    ends.push(ids.len() as u64);
-                }
-                Ok((ids, ends))
-            },
-        )?;
-        let mut ids = Vec::with_capacity(encoded.iter().map(|(ids, _)| ids.len()).sum());
+        let bytes = texts.iter().map(|text| text.len()).sum();
+        let encode = |texts: &&[&str], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+            let mut counts = Vec::with_capacity(texts.len());
+            for text in *texts {
+                control.check()?;
+                let before = ids.len();
+                self.encode_into(text, &selection, lent.scratch(), control, ids)?;
+                counts.push((ids.len() - before) as u64);
+            }
+            Ok(counts)
+        };
+        let (ids, counts) = gather(&groups, threads, bytes, || pool.lend(), encode)?;
         let mut offsets = Vec::with_capacity(texts.len() + 1);
         offsets.push(0);
-        for (group, ends) in encoded {
-            let before = ids.len() as u64;
-            ids.extend_from_slice(&group);
-            offsets.extend(ends.into_iter().map(|end| before + end));
-        }
+        let mut end = 0;
+        offsets.extend(counts.into_iter().flatten().map(|count| {
+            end += count;
+            end
+        }));
         Ok((ids, offsets))
     }
 }

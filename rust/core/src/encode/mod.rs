@@ -4,6 +4,7 @@ mod added;
 mod batch;
 mod cache;
 mod file;
+mod gather;
 mod lanes;
 mod memo;
 mod npy;

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use super::added::Piece;
 use super::cache::WordCache;
+use super::gather::{BYTES_PER_ID, gather};
 use super::selection::{Allowed, Selection};
 use super::word::WordScratch;
 use crate::control::Control;
 use crate::error::Result;
-use crate::memory::advise_huge;
-use crate::parallel::{map_in_order, thread_count};
+use crate::parallel::thread_count;
 use crate::pretokenize::Visit;
 use crate::tokenizer::Tokenizer;
 
@@ -21,8 +21,6 @@ const LARGE_CACHE: usize = 1 << 21;
 const KEPT: usize = 16;
 /// Texts from this many bytes on are worth a large cache.
 const LARGE_TEXT: usize = 1 << 18;
-/// Room is made for an id in so many bytes of text: about what English has.
-const BYTES_PER_ID: usize = 4;
 /// Bytes of a text that one thread encodes at a time.
 const PART: usize = 1 << 20;
 
@@ -114,7 +112,7 @@ impl Tokenizer {
     /// [`crate::Error::PatternLimit`] under a custom regex.
     pub fn encode(&self, text: &str, allowed: &Allowed) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
-        let mut ids = Vec::new();
+        let mut ids = Vec::with_capacity(text.len() / BYTES_PER_ID + 8);
         let mut lent = if text.len() < LARGE_TEXT { self.scratch().lend() } else { self.large_scratch().lend() };
         self.encode_into(text, &selection, lent.scratch(), &Control::default(), &mut ids)?;
         Ok(ids)
@@ -142,18 +140,11 @@ impl Tokenizer {
         let selection = self.select(allowed)?;
         let lend = || self.large_scratch().lend();
         let threads = thread_count(threads).min(text.len().div_ceil(PART)).max(1);
-        if threads == 1 {
-            let mut ids = Vec::with_capacity(text.len() / BYTES_PER_ID);
-            advise_huge(&mut ids);
-            self.encode_into(text, &selection, lend().scratch(), control, &mut ids)?;
-            return Ok(ids);
-        }
-        let encoded = map_in_order(&selection.parts(text, PART), threads, lend, |part, lent| {
-            let mut ids = Vec::with_capacity(part.len() / BYTES_PER_ID);
-            self.encode_into(part, &selection, lent.scratch(), control, &mut ids)?;
-            Ok(ids)
-        })?;
-        Ok(encoded.concat())
+        let parts = if threads == 1 { vec![text] } else { selection.parts(text, PART) };
+        let encode = |part: &&str, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+            self.encode_into(part, &selection, lent.scratch(), control, ids)
+        };
+        Ok(gather(&parts, threads, text.len(), lend, encode)?.0)
     }
 
     /// Appends the ids of `text` to `ids`.
