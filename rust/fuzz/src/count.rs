@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
 
     let mut whole = none();
     whole.add_text(&text).expect("a named scheme reaches no limit");
-    let listed: BTreeMap<Vec<u8>, u64> = whole.iter().map(|(word, count)| (word.to_vec(), count)).collect();
+    let listed: BTreeMap<Vec<u8>, u64> = whole.sorted().expect("they are in memory").into_iter().collect();
     assert_eq!(listed, expected, "{pattern} on {text:?}");
 
     let mut file = tempfile::NamedTempFile::new().expect("there is a temporary folder");

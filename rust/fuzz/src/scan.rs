@@ -20,6 +20,8 @@ pub fn check(data: &[u8]) {
     for (scanner, oracle) in PAIRS.iter() {
         let all = scanned(scanner, &text);
         assert_eq!(all, scanned(oracle, &text), "{} on {text:?}", scanner.pattern());
+        let portable = scanner.clone().portable();
+        assert_eq!(all, scanned(&portable, &text), "{} on {text:?}, portable", scanner.pattern());
         let mut decided = Vec::new();
         let mut visit = |_: &[u8], start: usize, end: usize| decided.push((start, end));
         let rest = scanner.for_each_decided(&text[..end], &mut visit).expect("named schemes reach no limit");
