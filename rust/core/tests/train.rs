@@ -73,6 +73,22 @@ proptest! {
 }
 
 #[test]
+fn frequent_pairs_with_more_places_than_are_listed_at_a_time_are_merged_in_order() {
+    let words: Vec<(Vec<u8>, u64)> = (0..12u64)
+        .map(|word| {
+            let letters = (0..20 + word).map(|place| b'a' + ((word * 7 + place * place + place / 3) % 2) as u8);
+            (letters.collect(), if word % 2 == 0 { (250 + word) << 33 } else { 1 + word })
+        })
+        .collect();
+    let counts = WordCounts::from_words(words.iter().cloned(), &Pattern::Gpt2, &[]).unwrap();
+    let borrowed: Vec<(&[u8], u64)> = words.iter().map(|(word, count)| (word.as_slice(), *count)).collect();
+    for tie_break in [TieBreak::Lexicographic, TieBreak::HuggingFace] {
+        let trained = train(&counts, 256 + 60, tie_break, &Control::default()).unwrap();
+        assert_eq!(trained.merges, Merges::Listed(naive::merges(&borrowed, 60, tie_break)));
+    }
+}
+
+#[test]
 fn counts_beyond_32_bits_decide() {
     let just_over = u64::from(u32::MAX) + 2;
     let words = [(b"ab".to_vec(), just_over), (b"zy".to_vec(), just_over - 1), (b"xw".to_vec(), 1 << 40)];

@@ -13,7 +13,7 @@ pub(super) fn bound(words: u64, word_bytes: u64, distinct_counts: u64, merges: u
     let slot = if super::fits_16_bits(merges) { 2.0 } else { 4.0 };
     let of_slots = slots as f64 * (slot + 4.0 * 1.125 * super::ROOM as f64 / 100.0);
     // Sums by bucket, places to be sorted, groups of words.
-    let of_walks = 4.2 * slots.min(1 << 20) as f64 + 16.0 * slots.min(1 << 16) as f64 + 80.0 * distinct_counts as f64;
+    let of_walks = 8.2 * slots.min(1 << 20) as f64 + 16.0 * slots.min(1 << 16) as f64 + 80.0 * distinct_counts as f64;
     // Pairs of bytes at first; then, as the words get shorter, byte strings, sums by neighbour, more pairs, and at last
     // the vocabulary itself.
     let of_pairs = (200.0 * slots.min(1 << 16) as f64).max(300.0 * merges.min(slots) as f64);

@@ -71,7 +71,7 @@ fn train_within(
 }
 
 /// The most bytes that [`train`] takes beside the counts themselves; 1.2 to 1.7 times the peak where the words are
-/// large, and 13 MB at least where there are many. It can take more where a single pair is most of the text (`aaaa`).
+/// large, and 17 MB at least where there are many. It can take more where a single pair is most of the text (`aaaa`).
 ///
 /// # Errors
 /// [`Error::VocabSize`], and whatever reading the counts gives.

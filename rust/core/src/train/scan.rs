@@ -30,10 +30,7 @@ impl Pairs {
         control: &Control,
     ) -> Result<Pairs> {
         let sums = sums(words, control)?;
-        let greatest = sums.iter().copied().max().unwrap_or(0);
-        if greatest < u32::MAX {
-            below = below.min(u64::from(greatest) + 1);
-        }
+        below = below.min(sums.iter().copied().max().unwrap_or(0) + 1);
         // A threshold that too many places are above, if one is known.
         let mut over = 0;
         loop {
@@ -42,39 +39,42 @@ impl Pairs {
             let room = if threshold > over { most_places } else { usize::MAX };
             match at_least(Pairs::new(threshold, most_places), words, &sums, room, control)? {
                 None => over = threshold,
-                // Where pairs shared the greatest bucket, or nothing is near the last threshold, none may reach it.
-                Some(pairs) if pairs.len() == 0 && threshold > 1 => {
-                    below = threshold;
+                // Where pairs shared the greatest bucket, or nothing is near the last threshold, none may reach it. What was
+                // counted is known by now, and the rest is below its buckets' sums.
+                Some((pairs, greatest)) if pairs.len() == 0 && threshold > 1 => {
+                    let uncounted = sums.iter().copied().filter(|&sum| sum < threshold).max().unwrap_or(0);
+                    below = below.min(greatest.max(uncounted) + 1);
                     // Then what was over was rarer pairs in shared buckets.
                     over = if over < below { over } else { 0 };
                 }
-                Some(pairs) => return Ok(pairs),
+                Some((pairs, _)) => return Ok(pairs),
             }
         }
     }
 }
 
-/// Counts by the lower bits of the pairs' hashes, as far as they fit. Nearly all pairs are rare, and most of those are in
+/// Counts by the lower bits of the pairs' hashes. Nearly all pairs are rare, and most of those are in
 /// buckets with other rare ones only, so few are left to be counted exactly.
-fn sums<S: Slot>(words: &Words<S>, control: &Control) -> Result<Vec<u32>> {
-    let mut sums = vec![0u32; (words.len() / 4).next_power_of_two().clamp(64, BUCKETS)];
+fn sums<S: Slot>(words: &Words<S>, control: &Control) -> Result<Vec<u64>> {
+    let mut sums = vec![0u64; (words.len() / 4).next_power_of_two().clamp(64, BUCKETS)];
     let mask = sums.len() - 1;
     words.for_each_pair(control, |left, right, count| {
-        let sum = &mut sums[hash(left, right) as usize & mask];
-        *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        // All pairs together do not overflow, see `Layout`.
+        sums[hash(left, right) as usize & mask] += count;
     })?;
     Ok(sums)
 }
 
-/// `found` with the pairs that reach its threshold; `None` when they have more than `room` places.
+/// `found` with the pairs that reach its threshold, and the greatest count of those that might have; `None` when they have
+/// more than `room` places.
 fn at_least<S: Slot>(
     mut found: Pairs,
     words: &Words<S>,
-    sums: &[u32],
+    sums: &[u64],
     room: usize,
     control: &Control,
-) -> Result<Option<Pairs>> {
-    let filter = Filter::new(sums, u32::try_from(found.threshold()).unwrap_or(u32::MAX));
+) -> Result<Option<(Pairs, u64)>> {
+    let filter = Filter::new(sums, found.threshold());
     let mut sorter = Sorter::new(words.len());
     let mut listed = 0;
     words.for_blocks_of_pairs(
@@ -97,11 +97,12 @@ fn at_least<S: Slot>(
         return Ok(None);
     }
     sorter.empty(&mut found);
+    let greatest = (0..found.len()).map(|pair| found.count_of(pair)).max().unwrap_or(0);
     found.retain_frequent();
-    Ok(Some(found))
+    Ok(Some((found, greatest)))
 }
 
-/// Which buckets reach a threshold: 32 times smaller than the sums, so that it fits a cache nearer to the core.
+/// Which buckets reach a threshold: 64 times smaller than the sums, so that it fits a cache nearer to the core.
 struct Filter {
     bits: Vec<u64>,
     mask: u32,
@@ -109,7 +110,7 @@ struct Filter {
 
 impl Filter {
     /// `sums` are a power of two of at least 64.
-    fn new(sums: &[u32], threshold: u32) -> Filter {
+    fn new(sums: &[u64], threshold: u64) -> Filter {
         let bits = sums
             .chunks(64)
             .map(|sums| (0..).zip(sums).fold(0, |bits, (bit, &sum)| bits | u64::from(sum >= threshold) << bit));
