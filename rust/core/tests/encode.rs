@@ -232,6 +232,17 @@ fn bad_requests_are_refused_by_name() {
 }
 
 #[test]
+fn looking_whole_words_up_finds_no_special_token_in_ordinary_text() {
+    let mut definition = definition(&Pattern::Gpt2, &["hat"]);
+    let without = Tokenizer::new(definition.clone()).unwrap().encode("hat", &Allowed::None).unwrap();
+    definition.whole_words = true;
+    let tokenizer = Tokenizer::new(definition).unwrap();
+    let special = tokenizer.token_id(b"hat").unwrap();
+    assert_eq!(tokenizer.encode("hat", &Allowed::All).unwrap(), [special]);
+    assert_eq!(tokenizer.encode("hat", &Allowed::None).unwrap(), without);
+}
+
+#[test]
 fn contradictions_in_a_vocabulary_are_refused_by_name() {
     let good = definition(&Pattern::Gpt2, &["<|x|>"]);
     let refused = |change: &dyn Fn(&mut Definition)| {

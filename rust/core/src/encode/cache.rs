@@ -319,3 +319,58 @@ impl WordCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids that tell a word from every other, more of them for some words than for others.
+    fn ids_of(word: &[u8]) -> Vec<u32> {
+        let hash =
+            word.iter().fold(word.len() as u32, |hash, &byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let count = if hash.is_multiple_of(5) { hash / 5 % 30 } else { hash % 4 };
+        (0..=count).map(|nth| hash ^ nth).collect()
+    }
+
+    #[test]
+    fn what_is_found_is_what_was_joined_however_full_the_cache() {
+        let mut state = 1u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 33) % below
+        };
+        // Words of all lengths, some of them frequent, more of them than a small cache has slots for.
+        let words: Vec<Vec<u8>> = (0..20_000)
+            .map(|_| {
+                let len = [1, 2, 5, 14, 15, 16, 17, 40, 128, 129][random(10) as usize];
+                (0..len).map(|_| random(3) as u8).collect()
+            })
+            .collect();
+        for most in [FIRST, FIRST * 16] {
+            let mut cache = WordCache::new(most);
+            let mut joined = 0;
+            for _ in 0..300 {
+                let (mut text, mut ends, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+                for _ in 0..300 {
+                    let below = if random(2) == 0 { 50 } else { words.len() as u64 };
+                    let word = &words[random(below) as usize];
+                    text.extend_from_slice(word);
+                    ends.push(text.len());
+                    expected.extend(ids_of(word));
+                }
+                let mut ids = vec![7];
+                cache.encode(&text, 0, &ends, &mut ids, |text, words, ids, ends| {
+                    joined += words.len();
+                    for word in words {
+                        ids.extend(ids_of(&text[word.clone()]));
+                        ends.push(ids.len());
+                    }
+                });
+                assert_eq!(ids[0], 7);
+                assert_eq!(&ids[1..], &expected[..]);
+                assert!(cache.slots.len() <= most && cache.taken <= most / 4 * 3 + 1);
+            }
+            assert!(joined < 300 * 300 * 3 / 4, "{joined} words were joined");
+        }
+    }
+}
