@@ -52,6 +52,9 @@ impl<'a> Sorted<'a> {
 
 /// Merges runs into one within about `memory` bytes, in several rounds where the buffers of all runs would not fit.
 pub(super) fn merge_runs(mut runs: Vec<Run>, memory: usize, control: &Control) -> Result<Run> {
+    if runs.is_empty() {
+        return RunWriter::new()?.finish();
+    }
     let at_once = (memory / SMALLEST_BUFFER).clamp(2, MOST_AT_ONCE);
     loop {
         // Each round writes one file, and the files of the round before it are gone afterwards.

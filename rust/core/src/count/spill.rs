@@ -230,6 +230,12 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_counted_nothing_makes_an_empty_run() {
+        let store = Store::Run(tiny(1100).into_run(&Control::default()).unwrap());
+        assert_eq!((store.len(), listed(&store)), (0, Vec::new()));
+    }
+
+    #[test]
     fn thousands_of_runs_are_merged_in_rounds() {
         let words: Vec<Vec<u8>> = (0..9000u32).map(|n| (n % 4000).to_string().into_bytes()).collect();
         let mut tally = tiny(1100);
