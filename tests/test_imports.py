@@ -119,7 +119,7 @@ assert tokenizer.decode(tokenizer.encode("text<s>")) == "text<s>"
 
 CORE = Path(__file__).parents[1] / "rust" / "core"
 # The Rust modules that each module of the core may use beside itself and the small common ones.
-COMMON = {"atomic", "control", "definition", "error", "hash", "memory", "parallel"}
+COMMON = {"atomic", "control", "definition", "error", "hash", "memory", "parallel", "processor"}
 MAY_CALL = {
     "pretokenize": set[str](),
     "special": set[str](),

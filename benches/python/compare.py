@@ -1,7 +1,6 @@
 """Bloomery beside its peers on a file: `python benches/python/compare.py FILE`; see README.md in this folder."""
 
 import argparse
-import json
 import math
 import shutil
 import sys
@@ -16,6 +15,7 @@ import table
 from checks import Checks
 from jobs import JOBS, Task
 from peers import PEERS, installed, peer_class
+from publish import publish
 from runs import NO_CALL, NOT_INSTALLED, Record, in_turns
 from vocabulary import SCHEMES, prepare
 
@@ -129,12 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         result = compare(options, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    page = table.markdown(result)
-    print(page)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.with_suffix(".md").write_text(page, encoding="utf-8")
-        options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(table.markdown(result), result, options.output)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import machine
 from corpus import parse_size, write
 from jobs import Task
+from publish import publish
 from runs import run
 from vocabulary import SCHEMES, prepare
 
@@ -113,12 +114,7 @@ def main(argv: list[str] | None = None) -> None:
         result = scale(options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    page = markdown(result)
-    print(page)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.with_suffix(".md").write_text(page, encoding="utf-8")
-        options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(markdown(result), result, options.output)
 
 
 if __name__ == "__main__":

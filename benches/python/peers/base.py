@@ -72,14 +72,14 @@ class Peer:
 
     def learnt(self, trained: Any) -> list[bytes]:
         """The tokens that were learnt, in order, without the 256 bytes and the special token."""
-        raise NotImplementedError
+        raise Unable("does not train")
 
     def count(self, path: Path, vocabulary: Vocabulary) -> Any:
         raise Unable("does not count words by themselves")
 
     def counted(self, counts: Any) -> tuple[int, int]:
         """The number of distinct words and of all."""
-        raise NotImplementedError
+        raise Unable("does not count words by themselves")
 
     def encode(self, text: str) -> Any:
         raise Unable("does not encode")

@@ -68,7 +68,7 @@ impl WordCounts {
         let count = |control: &bloomery_core::Control| {
             let limits = Limits { threads: num_threads.0, max_memory };
             let special_tokens = &special_tokens.0;
-            bloomery_core::WordCounts::from_sources_within(&inputs, &options, &pattern, special_tokens, limits, control)
+            bloomery_core::WordCounts::from_sources(&inputs, &options, &pattern, special_tokens, limits, control)
         };
         call::watched(py, progress.as_ref(), count).map(WordCounts)
     }

@@ -17,6 +17,7 @@ mod merges;
 mod normalize;
 mod parallel;
 pub mod pretokenize;
+mod processor;
 pub mod special;
 mod tokenizer;
 pub mod train;

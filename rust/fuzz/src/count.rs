@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::{Input, SCHEMES, scanned};
+use bloomery_core::count::Limits;
 use bloomery_core::input::{InputOptions, Reader, Source};
 use bloomery_core::pretokenize::{Cutter, PreTokenizer};
 use bloomery_core::special::{Piece, SpecialTokens};
@@ -51,8 +52,9 @@ pub fn check(data: &[u8]) {
         }
     }
     assert_eq!(by_blocks, whole, "{pattern} on {text:?} in blocks of {block_bytes}");
+    let limits = Limits { threads: Some(2), max_memory: None };
     let read =
-        WordCounts::from_sources(&sources, &options, pattern, &special, Some(2), &control).expect("it can be read");
+        WordCounts::from_sources(&sources, &options, pattern, &special, limits, &control).expect("it can be read");
     assert_eq!(read, whole);
 
     let mut merged = none();

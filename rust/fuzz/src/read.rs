@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::Input;
+use bloomery_core::count::Limits;
 use bloomery_core::format::{gpt2, hf, tiktoken, word_counts};
 use bloomery_core::input::{InputOptions, Source, Utf8Errors};
 use bloomery_core::{Control, Definition, Pattern, Tokenizer, WordCounts};
@@ -40,7 +41,14 @@ pub fn check(data: &[u8]) {
             let file = written(input.0, SUFFIXES[kind - 4]);
             let options = InputOptions { errors, ..InputOptions::default() };
             let sources = [Source::Path(file.path().into())];
-            drop(WordCounts::from_sources(&sources, &options, &Pattern::Gpt2, &[], Some(1), &Control::default()));
+            drop(WordCounts::from_sources(
+                &sources,
+                &options,
+                &Pattern::Gpt2,
+                &[],
+                Limits::default(),
+                &Control::default(),
+            ));
         }
     }
 }

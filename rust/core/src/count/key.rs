@@ -18,18 +18,6 @@ const LONG: u8 = 0xff;
 const FIELD_BITS: u32 = 44;
 const FIELD: u128 = (1 << FIELD_BITS) - 1;
 
-/// By length, which bits of 16 bytes that were read from its start belong to a word.
-const MASKS: [u128; SHORT + 2] = {
-    let mut masks = [0; SHORT + 2];
-    let mut len = 1;
-    while len <= SHORT {
-        masks[len] = u128::MAX >> (128 - 8 * len);
-        len += 1;
-    }
-    masks[SHORT + 1] = masks[SHORT];
-    masks
-};
-
 impl Key {
     /// No word's: that of a long word without a hash, an offset and a length that could be.
     pub(super) const NONE: Key = Key([LONG; SHORT + 1]);
@@ -37,12 +25,8 @@ impl Key {
     /// The key of the word of `len` bytes at `start`. When it is not short this is no word's key.
     #[inline(always)]
     pub(super) fn short(text: &[u8], start: usize, len: usize) -> Key {
+        let bytes = load(text, start, len.min(SHORT));
         let len = len.min(SHORT + 1);
-        let bytes = match text.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
-            // A table, since shifting 128 bits by a number that is not known takes longer than a look-up.
-            Some(chunk) => u128::from_le_bytes(*chunk) & MASKS[len],
-            None => load(text, start, len.min(SHORT)),
-        };
         Key((bytes | (len as u128) << 120).to_le_bytes())
     }
 
@@ -77,8 +61,7 @@ impl Key {
     /// The hash of a short word.
     #[inline(always)]
     pub(super) fn short_hash(self) -> u32 {
-        // The length is in the number already.
-        hash_short(u128::from_le_bytes(self.0), 0) as u32
+        hash_short(u128::from_le_bytes(self.0)) as u32
     }
 
     /// Short words compare as these numbers: by their bytes, then by length where one is the other with zeros behind.

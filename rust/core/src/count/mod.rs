@@ -1,5 +1,4 @@
 //! Counting pre-tokens: the first half of training, and a value of its own ([`WordCounts`]) that can be merged and stored.
-
 //!
 //! Within a bound (`max_memory`) each thread has a table of fixed size; when it is full, its words go to disk as a sorted
 //! run. In the end the runs are merged, and the words stay on disk.
@@ -85,29 +84,13 @@ impl WordCounts {
         Ok(counts)
     }
 
-    /// Counts files, on `threads` threads (all cores when `None`).
-    ///
-    /// # Errors
-    /// As [`WordCounts::new`]; whatever reading gives ([`Error::Io`], [`Error::InvalidUtf8`], [`Error::JsonLine`],
-    /// [`Error::Input`]); [`Error::PatternLimit`]; [`Error::Cancelled`].
-    pub fn from_sources(
-        sources: &[Source],
-        options: &InputOptions,
-        pattern: &Pattern,
-        special_tokens: &[String],
-        threads: Option<usize>,
-        control: &Control,
-    ) -> Result<WordCounts> {
-        let limits = Limits { threads, max_memory: None };
-        WordCounts::from_sources_within(sources, options, pattern, special_tokens, limits, control)
-    }
-
     /// Counts files within limits. The counts do not depend on them.
     ///
     /// # Errors
-    /// As [`WordCounts::from_sources`]; [`Error::Argument`] when the memory is too little for a thread; [`Error::Spill`]
-    /// when the disk takes no more.
-    pub fn from_sources_within(
+    /// As [`WordCounts::new`]; whatever reading gives ([`Error::Io`], [`Error::InvalidUtf8`], [`Error::JsonLine`],
+    /// [`Error::Input`]); [`Error::PatternLimit`]; [`Error::Argument`] when the memory is too little for a thread;
+    /// [`Error::Spill`] when the disk takes no more; [`Error::Cancelled`].
+    pub fn from_sources(
         sources: &[Source],
         options: &InputOptions,
         pattern: &Pattern,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::hash::{fold, hash_long, load_masked};
+use crate::hash::{hash_long, hash_short, load};
 use crate::memory::{huge, prefetch, reserve};
 
 /// A word of up to this many bytes stands in its slot.
@@ -68,7 +68,8 @@ const LONG: u64 = SEEK + INLINE as u64 + 1;
 
 impl Key {
     fn hash(self) -> u64 {
-        if self.kind() == LONG { self.0[0] } else { fold(self.0[0], self.0[1] & !(SEEK << 56)) }
+        let [low, high] = self.0;
+        if self.kind() == LONG { low } else { hash_short(u128::from(high & !(SEEK << 56)) << 64 | u128::from(low)) }
     }
 
     #[inline(always)]
@@ -166,11 +167,10 @@ impl WordCache {
         for (nth, &end) in ends.iter().enumerate().take(GROUP) {
             let len = end - start;
             let hash = if len <= INLINE {
-                let [low, high] = load_masked(text, start, len);
-                let high = high | (len as u64) << 56;
-                self.wanted.low[nth] = low;
-                self.wanted.high[nth] = high;
-                fold(low, high)
+                let key = load(text, start, len) | (len as u128) << 120;
+                self.wanted.low[nth] = key as u64;
+                self.wanted.high[nth] = (key >> 64) as u64;
+                hash_short(key)
             } else {
                 let hash = if len <= LONGEST { hash_long(&text[start..end]) } else { 0 };
                 self.wanted.low[nth] = hash;

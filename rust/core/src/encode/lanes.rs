@@ -66,7 +66,7 @@ impl Lanes {
     /// Joins `words` (none empty or longer than [`LONGEST`]); [`Lanes::ids`] then has the results.
     pub(super) fn join<'w>(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], words: impl Iterator<Item = &'w [u8]>) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("lzcnt") {
+        if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
             return unsafe { self.join_avx2(pairs, byte_ids, words) };
         }
@@ -74,7 +74,7 @@ impl Lanes {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,lzcnt")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn join_avx2<'w>(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], words: impl Iterator<Item = &'w [u8]>) {
         self.join_portable(pairs, byte_ids, words);
     }

@@ -8,7 +8,7 @@ use super::class::{DIGIT, LETTER, NEWLINE, SYMBOL, class_at, run};
 use super::contraction::contraction_any_case;
 use super::white::WhiteRun;
 #[cfg(target_arch = "x86_64")]
-use super::window::{Window, with_pre_token};
+use super::window::{Window, with_contractions};
 
 pub(super) struct Cl100k<const MAX_DIGITS: usize, const FINAL_RUN_WHOLE: bool>;
 
@@ -52,17 +52,9 @@ impl<const MAX_DIGITS: usize, const FINAL_RUN_WHOLE: bool> Scan for Cl100k<MAX_D
         let symbols = symbol & !(symbol << 1 | window.space << 1);
         let words = letter & !(letter << 1 | window.blank << 1 | window.next(symbols));
         let whites = window.white_starts_by_line(attached, FINAL_RUN_WHOLE);
-        let mut starts = words | symbols | window.number_starts::<MAX_DIGITS>() | whites;
-        let mut apostrophes = window.apostrophe & symbols;
-        while apostrophes != 0 {
-            let start = apostrophes.trailing_zeros() as usize;
-            let contracted = contraction_any_case(text, at + start);
-            if contracted > 0 {
-                starts = with_pre_token(starts, start, start + contracted);
-            }
-            apostrophes &= apostrophes - 1;
-        }
-        Some(starts)
+        let starts = words | symbols | window.number_starts::<MAX_DIGITS>() | whites;
+        let apostrophes = window.apostrophe & symbols;
+        Some(with_contractions(starts, apostrophes, |start| contraction_any_case(text, at + start)))
     }
 }
 

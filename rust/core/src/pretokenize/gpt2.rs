@@ -5,7 +5,7 @@ use super::class::{DIGIT, LETTER, SYMBOL, WHITE, class_at, run};
 use super::contraction::contraction;
 use super::white::WhiteRun;
 #[cfg(target_arch = "x86_64")]
-use super::window::{Window, with_pre_token};
+use super::window::{Window, with_contractions};
 
 pub(super) struct Gpt2;
 
@@ -34,16 +34,8 @@ impl Scan for Gpt2 {
     fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
         let (letter, number, symbol, space) = (window.letter(), window.number, window.symbol(), window.space);
         let behind = letter & letter << 1 | number & number << 1 | symbol & symbol << 1 | space << 1;
-        let mut starts = (letter | number | symbol) & !behind | window.white_starts();
-        let mut apostrophes = window.apostrophe & !(symbol << 1 | space << 1);
-        while apostrophes != 0 {
-            let start = apostrophes.trailing_zeros() as usize;
-            let contracted = contraction(text, at + start);
-            if contracted > 0 {
-                starts = with_pre_token(starts, start, start + contracted);
-            }
-            apostrophes &= apostrophes - 1;
-        }
-        Some(starts)
+        let starts = (letter | number | symbol) & !behind | window.white_starts();
+        let apostrophes = window.apostrophe & !(symbol << 1 | space << 1);
+        Some(with_contractions(starts, apostrophes, |start| contraction(text, at + start)))
     }
 }

@@ -215,7 +215,7 @@ impl<V: Visit> Visit for Held<'_, V> {
 
 fn scan_all<S: Scan>(text: &[u8], portable: bool, visit: &mut impl Visit) -> Result<()> {
     #[cfg(target_arch = "x86_64")]
-    if !portable && has_avx2() {
+    if !portable && crate::processor::has_avx2() {
         // SAFETY: the processor has what the function needs.
         return unsafe { scan_windows::<S>(text, visit) };
     }
@@ -233,16 +233,6 @@ fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
         }
     }
     batch.flush(text, visit)
-}
-
-/// Whether windows can be used: every processor with AVX2 that was ever built has the rest.
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("lzcnt")
-        && is_x86_feature_detected!("popcnt")
 }
 
 /// What [`scan_bytes`] does, a window at a time.

@@ -236,6 +236,20 @@ pub(super) fn with_pre_token(starts: u64, start: usize, end: usize) -> u64 {
     starts & (low(start) | !low(end)) | 1 << start | 1u64.checked_shl(end as u32).unwrap_or(0)
 }
 
+/// `starts` with the contractions that begin at those of `apostrophes` for which `contraction` gives a length.
+#[inline(always)]
+pub(super) fn with_contractions(mut starts: u64, mut apostrophes: u64, contraction: impl Fn(usize) -> usize) -> u64 {
+    while apostrophes != 0 {
+        let start = apostrophes.trailing_zeros() as usize;
+        let len = contraction(start);
+        if len > 0 {
+            starts = with_pre_token(starts, start, start + len);
+        }
+        apostrophes &= apostrophes - 1;
+    }
+    starts
+}
+
 /// `from`, and all bits of `within` that follow below without a gap.
 #[inline(always)]
 fn filled_down(mut from: u64, mut within: u64) -> u64 {
