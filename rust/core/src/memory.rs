@@ -36,21 +36,23 @@ fn grow<T>(vec: &mut Vec<T>, additional: usize) {
     advise_huge(vec);
 }
 
-/// Asks for pages of 2 MiB in what `vec` has reserved and not yet touched.
+/// Asks for pages of 2 MiB where `vec` is large.
 pub(crate) fn advise_huge<T>(vec: &mut Vec<T>) {
     #[cfg(target_os = "linux")]
     {
-        const PAGE: usize = 2 << 20;
-        let spare = vec.spare_capacity_mut();
-        let (start, bytes) = (spare.as_mut_ptr().addr(), std::mem::size_of_val(spare));
-        let first = start.next_multiple_of(PAGE);
-        let last = (start + bytes) / PAGE * PAGE;
-        if first < last {
-            // SAFETY: the range is part of an allocation that this call has for itself; the advice does not change what it
-            // holds. A refusal costs nothing.
+        const HUGE: usize = 2 << 20;
+        const PAGE: usize = 4 << 10;
+        let (start, bytes) = (vec.as_ptr().addr(), vec.capacity() * size_of::<T>());
+        if bytes >= 2 * HUGE {
+            // The whole mapping, to its edges, and not only what can become large pages: a mapping that is treated in more
+            // than one way cannot be moved, and `Vec` would copy it to grow.
+            let first = start / PAGE * PAGE;
+            let last = (start + bytes).next_multiple_of(PAGE);
+            // SAFETY: the advice does not change what memory holds, neither that of the allocation nor what may share its
+            // first and last page. A refusal costs nothing.
             let _ = unsafe {
                 libc::madvise(
-                    spare.as_mut_ptr().cast::<u8>().wrapping_add(first - start).cast(),
+                    vec.as_mut_ptr().cast::<u8>().wrapping_sub(start - first).cast(),
                     last - first,
                     libc::MADV_HUGEPAGE,
                 )

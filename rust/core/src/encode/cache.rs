@@ -2,21 +2,20 @@
 
 use std::ops::Range;
 
+use super::beside::Beside;
 use crate::hash::{hash_long, hash_short, load};
 use crate::memory::{huge, prefetch, reserve};
 
-/// A word of up to this many bytes stands in its slot.
+/// A word of up to this many bytes is its own key.
 const INLINE: usize = 15;
-/// A word of up to this many ids has them in its slot.
+/// A word of up to this many bytes and so many ids has them in its slot.
 const INLINE_IDS: usize = 3;
-/// Of a word with more ids, up to this many are copied without asking how many.
-const MOST_FOUND: usize = 16;
 /// Longer words are not kept: they hardly repeat.
-const LONGEST: usize = 128;
+const LONGEST: usize = 126;
 /// Words looked up at once: enough to ask for their memory ahead of time, few enough that it stays in the nearest cache.
 const GROUP: usize = 32;
-/// Slots looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
-const PROBES: usize = 32;
+/// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
+const PROBES: usize = 16;
 /// Slots that a growing cache begins with (128 KiB).
 const FIRST: usize = 1 << 12;
 
@@ -24,57 +23,70 @@ const FIRST: usize = 1 << 12;
 /// holds.
 #[derive(Debug)]
 pub(crate) struct WordCache {
-    /// A power of two, at most three quarters of them taken.
-    slots: Vec<Slot>,
+    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters.
+    lines: Vec<Line>,
     taken: usize,
     /// The number of slots may grow to this.
     most: usize,
-    /// Words longer than [`INLINE`], end to end.
-    words: Vec<u8>,
-    /// Ids of words that have more than [`INLINE_IDS`], end to end.
-    ids: Vec<u32>,
-    /// The words being looked up. Kept, like what follows, because to clear them would cost more than to use them.
+    beside: Beside,
+    /// The words being looked up. Kept, like what follows, because to clear it would cost more than to use it.
     wanted: Wanted,
-    found: [u32; GROUP * MOST_FOUND],
+    /// Of the words being looked up: whose ids stand beside the slots. Where they belong among the ids of the group, where
+    /// they are, and how many. They are copied at the end of the group, when the memory has come.
+    later: Vec<(usize, u32, usize)>,
     missed: Missed,
 }
 
-/// The two numbers of the keys of words, and their first slots. Three arrays: written as one value and read as two, or the
-/// other way round, a key would have to reach the cache in between.
 #[derive(Debug, Default)]
 struct Wanted {
-    low: [u64; GROUP],
-    high: [u64; GROUP],
-    first: [usize; GROUP],
+    keys: [Key; GROUP],
+    /// The line in which each is looked for first.
+    lines: [usize; GROUP],
+    /// Those longer than [`INLINE`].
+    long: Vec<usize>,
 }
 
-/// 32 bytes, two slots a cache line.
+/// A cache line: two slots, taken from the left.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(32))]
-struct Slot {
-    key: Key,
-    /// Up to [`INLINE_IDS`] ids, and last how many; or where they stand in the cache's `ids`, and how many.
-    ids: [u32; INLINE_IDS + 1],
+#[repr(C, align(64))]
+struct Line {
+    keys: [Key; 2],
+    values: [Value; 2],
 }
 
-/// What a slot is known by. In the highest byte of the second number: the length of a word that stands there whole; [`SEEK`]
-/// added where there is more to look at than the slot; 0 in an empty slot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Key([u64; 2]);
+/// Up to [`INLINE_IDS`] ids, and last how many; or, with [`BESIDE`] added to the number, where they stand beside the slots.
+type Value = [u32; INLINE_IDS + 1];
 
-const SEEK: u64 = 0x80;
-/// Of a key of a word longer than [`INLINE`]: its hash, its length, and where it stands in the cache's `words`.
-const LONG: u64 = SEEK + INLINE as u64 + 1;
+const BESIDE: u32 = 1 << 31;
+
+/// The highest byte is the length of the word, and below it are its bytes; of a long word, to whose length [`Key::IS_LONG`]
+/// is added, the lowest 64 bits are its hash. 0 in an empty slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Key(u128);
 
 impl Key {
-    fn hash(self) -> u64 {
-        let [low, high] = self.0;
-        if self.kind() == LONG { low } else { hash_short(u128::from(high & !(SEEK << 56)) << 64 | u128::from(low)) }
+    const IS_LONG: u128 = 0x80 << 120;
+    /// Of words that are not kept; no slot has it.
+    const NONE: Key = Key(u128::MAX);
+    const EMPTY: Key = Key(0);
+
+    /// Of a word longer than [`INLINE`].
+    #[inline(never)]
+    fn long(word: &[u8]) -> Key {
+        if word.len() > LONGEST {
+            return Key::NONE;
+        }
+        Key(Key::IS_LONG | (word.len() as u128) << 120 | u128::from(hash_long(word)))
     }
 
     #[inline(always)]
-    fn kind(self) -> u64 {
-        self.0[1] >> 56
+    fn is_long(self) -> bool {
+        self.0 & Key::IS_LONG != 0
+    }
+
+    #[inline(always)]
+    fn hash(self) -> u64 {
+        if self.is_long() { self.0 as u64 } else { hash_short(self.0) }
     }
 }
 
@@ -103,13 +115,12 @@ impl WordCache {
     pub(crate) fn new(most: usize) -> WordCache {
         debug_assert!(most.is_power_of_two() && most >= FIRST);
         WordCache {
-            slots: vec![Slot::default(); FIRST],
+            lines: vec![Line::default(); FIRST / 2],
             taken: 0,
             most,
-            words: Vec::new(),
-            ids: Vec::new(),
+            beside: Beside::default(),
             wanted: Wanted::default(),
-            found: [0; GROUP * MOST_FOUND],
+            later: Vec::new(),
             missed: Missed::default(),
         }
     }
@@ -127,95 +138,145 @@ impl WordCache {
         join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
     ) {
         let before = ids.len();
-        reserve(ids, ends.len() * INLINE_IDS);
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
-            let mut count = 0;
-            for (nth, &end) in ends.iter().enumerate() {
-                let wanted = Key([self.wanted.low[nth], self.wanted.high[nth]]);
-                let first = self.wanted.first[nth];
-                // The word may stand in either slot of the line; which, cannot be foretold.
-                let slot = &self.slots[first + usize::from(self.slots[first + 1].key == wanted)];
-                if slot.key == wanted {
-                    // All are written, whatever the count: that costs less than to ask.
-                    self.found[count..count + INLINE_IDS + 1].copy_from_slice(&slot.ids);
-                    count += slot.ids[INLINE_IDS] as usize;
-                } else if slot.key == Key([wanted.0[0], wanted.0[1] | SEEK << 56])
-                    && let Some(beside) = self.ids[slot.ids[0] as usize..].first_chunk::<MOST_FOUND>()
-                    && slot.ids[INLINE_IDS] as usize <= MOST_FOUND
-                {
-                    self.found[count..count + MOST_FOUND].copy_from_slice(beside);
-                    count += slot.ids[INLINE_IDS] as usize;
-                } else {
-                    ids.extend_from_slice(&self.found[..count]);
-                    count = 0;
-                    self.seek(text, start..end, nth, before, ids);
-                }
-                start = end;
+            if !self.wanted.long.is_empty() {
+                self.want_beside();
             }
-            ids.extend_from_slice(&self.found[..count]);
+            start = self.look_up(text, start, ends, before, ids);
         }
         if !self.missed.words.is_empty() {
             self.join_missed(text, before, ids, join);
         }
     }
 
-    /// Prepares the words for being looked up, and asks for the memory of their slots.
-    #[inline(always)]
+    /// Prepares the words for being looked up, and asks for the memory of their lines.
+    #[inline(never)]
     fn want(&mut self, text: &[u8], mut start: usize, ends: &[usize]) {
-        let mask = self.slots.len() - 1;
-        for (nth, &end) in ends.iter().enumerate().take(GROUP) {
+        let mask = self.lines.len() - 1;
+        let Wanted { keys, lines, long } = &mut self.wanted;
+        long.clear();
+        for (nth, ((&end, key), line)) in ends.iter().zip(keys).zip(lines).enumerate() {
             let len = end - start;
             let hash = if len <= INLINE {
-                let key = load(text, start, len) | (len as u128) << 120;
-                self.wanted.low[nth] = key as u64;
-                self.wanted.high[nth] = (key >> 64) as u64;
-                hash_short(key)
+                *key = Key(load(text, start, len) | (len as u128) << 120);
+                hash_short(key.0)
             } else {
-                let hash = if len <= LONGEST { hash_long(&text[start..end]) } else { 0 };
-                self.wanted.low[nth] = hash;
-                self.wanted.high[nth] = LONG << 56;
-                hash
+                *key = Key::long(&text[start..end]);
+                long.push(nth);
+                key.0 as u64
             };
-            let first = hash as usize & mask & !1;
-            self.wanted.first[nth] = first;
-            prefetch(&self.slots, first);
+            *line = hash as usize & mask;
+            prefetch(&self.lines, *line);
             start = end;
         }
     }
 
-    /// [`WordCache::encode`] of the word wanted `nth`, which does not stand whole in its first slot.
+    /// Asks for the memory of what is known of long words beside the slots.
     #[inline(never)]
-    fn seek(&mut self, text: &[u8], word: Range<usize>, nth: usize, before: usize, ids: &mut Vec<u32>) {
-        let wanted = Key([self.wanted.low[nth], self.wanted.high[nth]]);
-        let Some(at) = self.find(&text[word.clone()], wanted) else {
-            self.missed.words.push(word);
-            self.missed.at.push((ids.len() - before, wanted));
-            return;
-        };
-        ids.extend_from_slice(self.ids(&self.slots[at]));
-        // A word that is asked for often comes to stand where it is looked for first. All slots in between are taken, so
-        // the one that makes room is still found.
-        self.slots.swap(at, self.wanted.first[nth] + (at & 1));
-    }
-
-    fn find(&self, word: &[u8], wanted: Key) -> Option<usize> {
-        self.probes(wanted.hash()).take_while(|&at| self.slots[at].key.0[1] != 0).find(|&at| {
-            let slot = &self.slots[at];
-            let Key([low, high]) = slot.key;
-            low == wanted.0[0]
-                && if wanted.kind() == LONG {
-                    high >> 56 == LONG && self.long(slot) == word
-                } else {
-                    high & !(SEEK << 56) == wanted.0[1]
+    fn want_beside(&mut self) {
+        for &nth in &self.wanted.long {
+            let Line { keys, values } = &self.lines[self.wanted.lines[nth]];
+            for (key, value) in keys.iter().zip(values) {
+                if *key == self.wanted.keys[nth] {
+                    self.beside.prefetch(value[0]);
                 }
-        })
+            }
+        }
     }
 
-    /// The slots in which a word may stand, in order; it stands before the first that is empty.
-    fn probes(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let mask = self.slots.len() - 1;
-        let first = hash as usize & mask & !1;
+    /// Appends the ids of the words that are wanted and known; returns where the last word ends.
+    #[inline(never)]
+    fn look_up(&mut self, text: &[u8], mut start: usize, ends: &[usize], before: usize, ids: &mut Vec<u32>) -> usize {
+        // A word has no more ids than bytes, which is seen to where it is put in the cache.
+        reserve(ids, ends.last().map_or(0, |end| end - start) + INLINE_IDS + 1);
+        let known = ids.len();
+        let room: *mut u32 = ids.spare_capacity_mut().as_mut_ptr().cast();
+        let mut count = 0;
+        for (nth, &end) in ends.iter().enumerate() {
+            let wanted = self.wanted.keys[nth];
+            let line = &self.lines[self.wanted.lines[nth]];
+            // The word may stand in either slot; which, cannot be foretold.
+            let second = line.keys[1] == wanted;
+            let mut value = line.values[usize::from(second)];
+            if !(second | (line.keys[0] == wanted)) || value[INLINE_IDS] >= BESIDE {
+                match self.seek(text, start..end, nth) {
+                    Some(found) => value = found,
+                    None => {
+                        self.missed.words.push(start..end);
+                        self.missed.at.push((known + count - before, wanted));
+                        start = end;
+                        continue;
+                    }
+                }
+                if value[INLINE_IDS] >= BESIDE {
+                    let (from, len) = (value[0], (value[INLINE_IDS] - BESIDE) as usize);
+                    self.beside.prefetch(from);
+                    self.later.push((count, from, len));
+                    count += len;
+                    start = end;
+                    continue;
+                }
+            }
+            // All are written, whatever the count: that costs less than to ask.
+            // SAFETY: there is room for as many ids as bytes before `start`, of which each id so far has one, and for
+            // those written here.
+            unsafe { room.add(count).cast::<Value>().write_unaligned(value) };
+            count += value[INLINE_IDS] as usize;
+            start = end;
+        }
+        for (at, from, len) in self.later.drain(..) {
+            let from = self.beside.ids(from, len);
+            // SAFETY: these ids are among the `count` that there is room for.
+            unsafe { room.add(at).copy_from_nonoverlapping(from.as_ptr(), len) };
+        }
+        // SAFETY: all ids so far were written, and there was room for them.
+        unsafe { ids.set_len(known + count) };
+        start
+    }
+
+    /// What is known of the word wanted `nth`, which does not stand whole in its first line.
+    #[inline(never)]
+    fn seek(&mut self, text: &[u8], word: Range<usize>, nth: usize) -> Option<Value> {
+        let first = self.wanted.lines[nth];
+        let (at, slot) = self.find(&text[word], self.wanted.keys[nth], first)?;
+        let value = self.lines[at].values[slot];
+        if at != first {
+            // A word that is asked for often comes to stand where it is looked for first. All slots in between are taken,
+            // so the one that makes room is still found.
+            let (key, other) = (self.lines[at].keys[slot], self.lines[first]);
+            self.lines[at].keys[slot] = other.keys[slot];
+            self.lines[at].values[slot] = other.values[slot];
+            self.lines[first].keys[slot] = key;
+            self.lines[first].values[slot] = value;
+        }
+        Some(value)
+    }
+
+    /// The line and the slot in which a word stands that is looked for from line `first` on.
+    fn find(&self, word: &[u8], wanted: Key, first: usize) -> Option<(usize, usize)> {
+        for at in self.probes(first) {
+            let Line { keys, values } = &self.lines[at];
+            for slot in 0..2 {
+                if keys[slot] == wanted && (!wanted.is_long() || self.is_long_word(&values[slot], word)) {
+                    return Some((at, slot));
+                }
+            }
+            if keys[1] == Key::EMPTY {
+                return None;
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn is_long_word(&self, value: &Value, word: &[u8]) -> bool {
+        self.beside.is_word(value[0], (value[INLINE_IDS] - BESIDE) as usize, word)
+    }
+
+    /// The lines in which a word may stand, in order; it stands before the first empty slot.
+    fn probes(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.lines.len() - 1;
         (0..PROBES).map(move |step| (first + step) & mask)
     }
 
@@ -246,10 +307,8 @@ impl WordCache {
         }
         let mut start = 0;
         for ((word, &end), &(_, wanted)) in missed.words.iter().zip(&missed.ends).zip(&missed.at) {
-            let word = &text[word.clone()];
-            // It may have been missed twice.
-            if word.len() <= LONGEST && self.find(word, wanted).is_none() {
-                self.insert(word, wanted, &missed.ids[start..end]);
+            if wanted != Key::NONE {
+                self.insert(&text[word.clone()], wanted, &missed.ids[start..end]);
             }
             start = end;
         }
@@ -258,64 +317,51 @@ impl WordCache {
     }
 
     fn insert(&mut self, word: &[u8], wanted: Key, ids: &[u32]) {
-        let beside = self.words.len() + self.ids.len() * size_of::<u32>();
-        let full = self.taken * 4 >= self.slots.len() * 3;
-        if beside > self.most * size_of::<Slot>() || full && self.slots.len() == self.most {
-            self.slots.fill(Slot::default());
-            self.words.clear();
-            self.ids.clear();
+        assert!(ids.len() <= word.len(), "{} ids for {} bytes", ids.len(), word.len());
+        let slots = self.lines.len() * 2;
+        if self.beside.bytes() > self.most * size_of::<Line>() * 3 / 4 || self.taken >= self.most / 4 * 3 {
+            self.lines.fill(Line::default());
+            self.beside.clear();
             self.taken = 0;
-        } else if full {
+        } else if self.taken * 2 >= slots && slots < self.most {
             self.grow();
         }
-        let Key([low, mut high]) = wanted;
-        if word.len() > INLINE {
-            // Where the word stands, and how long it is; both fit, since all words together are of bounded size.
-            high |= (self.words.len() as u64) << 8 | word.len() as u64;
-            self.words.extend_from_slice(word);
+        let first = wanted.hash() as usize & (self.lines.len() - 1);
+        // It may have been missed twice.
+        if self.find(word, wanted, first).is_some() {
+            return;
         }
-        let mut stored = [0; INLINE_IDS + 1];
-        if ids.len() <= INLINE_IDS && word.len() <= INLINE {
-            stored[..ids.len()].copy_from_slice(ids);
+        let mut value = [0; INLINE_IDS + 1];
+        if wanted.is_long() || ids.len() > INLINE_IDS {
+            value[0] = self.beside.push(ids, if wanted.is_long() { word } else { &[] });
+            value[INLINE_IDS] = BESIDE;
         } else {
-            high |= SEEK << 56;
-            stored[0] = self.ids.len() as u32;
-            self.ids.extend_from_slice(ids);
+            value[..ids.len()].copy_from_slice(ids);
         }
-        stored[INLINE_IDS] = ids.len() as u32;
-        self.place(Slot { key: Key([low, high]), ids: stored });
+        value[INLINE_IDS] += ids.len() as u32;
+        self.place(wanted, value);
     }
 
     /// Puts a word in its place; without a free one near where it belongs it is not kept.
-    fn place(&mut self, slot: Slot) {
-        if let Some(at) = self.probes(slot.key.hash()).find(|&at| self.slots[at].key.0[1] == 0) {
-            self.slots[at] = slot;
-            self.taken += 1;
+    fn place(&mut self, key: Key, value: Value) {
+        for at in self.probes(key.hash() as usize & (self.lines.len() - 1)) {
+            let Line { keys, values } = &mut self.lines[at];
+            if let Some(slot) = keys.iter().position(|&key| key == Key::EMPTY) {
+                (keys[slot], values[slot]) = (key, value);
+                self.taken += 1;
+                return;
+            }
         }
     }
 
     #[cold]
     fn grow(&mut self) {
-        let bigger = huge((self.slots.len() * 4).min(self.most), Slot::default());
+        let bigger = huge((self.lines.len() * 4).min(self.most / 2), Line::default());
         self.taken = 0;
-        for slot in std::mem::replace(&mut self.slots, bigger).into_iter().filter(|slot| slot.key.0[1] != 0) {
-            self.place(slot);
-        }
-    }
-
-    fn long(&self, slot: &Slot) -> &[u8] {
-        let high = slot.key.0[1];
-        let (start, len) = ((high >> 8) as usize & 0xffff_ffff, high as usize & 0xff);
-        &self.words[start..start + len]
-    }
-
-    fn ids<'a>(&'a self, slot: &'a Slot) -> &'a [u32] {
-        let count = slot.ids[INLINE_IDS] as usize;
-        if slot.key.kind() & SEEK != 0 {
-            let start = slot.ids[0] as usize;
-            &self.ids[start..start + count]
-        } else {
-            &slot.ids[..count]
+        for Line { keys, values } in std::mem::replace(&mut self.lines, bigger) {
+            for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
+                self.place(key, value);
+            }
         }
     }
 }
@@ -368,7 +414,7 @@ mod tests {
                 });
                 assert_eq!(ids[0], 7);
                 assert_eq!(&ids[1..], &expected[..]);
-                assert!(cache.slots.len() <= most && cache.taken <= most / 4 * 3 + 1);
+                assert!(cache.lines.len() * 2 <= most && cache.taken <= most / 4 * 3 + 1);
             }
             assert!(joined < 300 * 300 * 3 / 4, "{joined} words were joined");
         }

@@ -2,6 +2,7 @@
 
 mod added;
 mod batch;
+mod beside;
 mod cache;
 mod file;
 mod gather;

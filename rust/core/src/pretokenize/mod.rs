@@ -243,7 +243,7 @@ fn scan_windows<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
-        let window = if S::BY_CASE { Window::at::<true>(text, at) } else { Window::at::<false>(text, at) };
+        let window = Window::at::<S>(text, at);
         let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
         match ends {
             Some(ends) if window.at_end => {

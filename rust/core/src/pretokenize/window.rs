@@ -9,6 +9,7 @@ use std::arch::x86_64::{
     _mm256_set1_epi8,
 };
 
+use super::Scan;
 use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_at};
 
 /// Bytes in a window.
@@ -37,6 +38,32 @@ pub(super) struct Window {
     pub(super) at_end: bool,
 }
 
+/// The characters of a window that are not ASCII.
+struct Characters {
+    /// The masks of the classes.
+    by_class: [u64; 8],
+    /// The bytes before the first character that goes on behind the window, which is left to the next.
+    whole: u64,
+}
+
+impl Characters {
+    /// Those that start at `leads` in `bytes`.
+    #[inline(never)]
+    fn at(bytes: &[u8], mut leads: u64) -> Characters {
+        let mut by_class = [0; 8];
+        while leads != 0 {
+            let at = leads.trailing_zeros() as usize;
+            let (class, len) = class_at(bytes, at);
+            if at + len > WIDTH {
+                return Characters { by_class, whole: low(at) };
+            }
+            by_class[usize::from(class)] |= low(len) << at;
+            leads &= leads - 1;
+        }
+        Characters { by_class, whole: u64::MAX }
+    }
+}
+
 /// The lowest `n` bits.
 #[inline(always)]
 fn low(n: usize) -> u64 {
@@ -46,43 +73,38 @@ fn low(n: usize) -> u64 {
 impl Window {
     /// The window at `at`, a character boundary before the end of `text`.
     ///
-    /// Without `BY_CASE` all letters of ASCII are said to be `lower`, and `slash` is not known: schemes that do not ask are
-    /// spared the work.
+    /// Without [`Scan::BY_CASE`] all letters of ASCII are said to be `lower`, and `slash` is not known: schemes that do not
+    /// ask are spared the work. (A function for each scheme, so that each has one caller, becomes part of it, and the masks
+    /// stay in registers: to hand them on through memory took a tenth of encoding.)
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[inline]
-    pub(super) fn at<const BY_CASE: bool>(text: &[u8], at: usize) -> Window {
+    pub(super) fn at<S: Scan>(text: &[u8], at: usize) -> Window {
         let rest = &text[at..];
-        let (mut window, beyond_ascii) = if let Some(bytes) = rest.first_chunk::<WIDTH>() {
-            Window::of_ascii::<BY_CASE>(bytes)
+        if let Some(bytes) = rest.first_chunk::<WIDTH>() {
+            Window::of::<S>(bytes, rest)
         } else {
             let mut padded = [0; WIDTH];
             padded[..rest.len()].copy_from_slice(rest);
-            Window::of_ascii::<BY_CASE>(&padded)
-        };
-        window.valid = low(rest.len());
-        window.at_end = rest.len() <= WIDTH;
-        if beyond_ascii != 0 {
-            window.add_characters(rest, beyond_ascii & !window.continuation);
+            Window::of::<S>(&padded, rest)
         }
-        window
     }
 
-    /// The classes of all ASCII characters, and which bytes are none.
+    /// The window whose bytes are `bytes`, with which `rest` begins.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[inline]
-    fn of_ascii<const BY_CASE: bool>(bytes: &[u8; WIDTH]) -> (Window, u64) {
+    fn of<S: Scan>(bytes: &[u8; WIDTH], rest: &[u8]) -> Window {
         let (left, right) = bytes.split_at(WIDTH / 2);
         // SAFETY: each half has 32 bytes, and the load asks for no alignment.
         let halves = unsafe { [_mm256_loadu_si256(left.as_ptr().cast()), _mm256_loadu_si256(right.as_ptr().cast())] };
         let newline = bits(halves, |half| _mm256_or_si256(is(half, b'\n'), is(half, b'\r')));
-        let (upper, lower) = if BY_CASE {
+        let (upper, lower) = if S::BY_CASE {
             (bits(halves, |half| within(half, b'A', b'Z')), bits(halves, |half| within(half, b'a', b'z')))
         } else {
             let in_lower_case = _mm256_set1_epi8(0x20);
             (0, bits(halves, |half| within(_mm256_or_si256(half, in_lower_case), b'a', b'z')))
         };
         let beyond_ascii = bits(halves, |half| half);
-        let window = Window {
+        let mut window = Window {
             upper,
             lower,
             caseless: 0,
@@ -95,40 +117,25 @@ impl Window {
             }),
             newline,
             apostrophe: bits(halves, |half| is(half, b'\'')),
-            slash: if BY_CASE { bits(halves, |half| is(half, b'/')) } else { 0 },
-            // 0x80 to 0xbf are the lowest of the signed bytes.
-            continuation: if beyond_ascii == 0 {
-                0
-            } else {
-                bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half))
-            },
-            valid: u64::MAX,
-            at_end: false,
+            slash: if S::BY_CASE { bits(halves, |half| is(half, b'/')) } else { 0 },
+            continuation: 0,
+            valid: low(rest.len()),
+            at_end: rest.len() <= WIDTH,
         };
-        (window, beyond_ascii)
-    }
-
-    /// Adds the classes of the characters beyond ASCII, which start at `leads`.
-    fn add_characters(&mut self, bytes: &[u8], mut leads: u64) {
-        let mut by_class = [0; 8];
-        while leads != 0 {
-            let at = leads.trailing_zeros() as usize;
-            let (class, len) = class_at(bytes, at);
-            if at + len > WIDTH {
-                // The character goes on behind the window: it is left to the next.
-                self.valid &= low(at);
-                break;
-            }
-            by_class[usize::from(class)] |= low(len) << at;
-            leads &= leads - 1;
+        if beyond_ascii != 0 {
+            // 0x80 to 0xbf are the lowest of the signed bytes.
+            window.continuation = bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half));
+            let Characters { by_class, whole } = Characters::at(rest, beyond_ascii & !window.continuation);
+            let of = |class: u8| by_class[usize::from(class)];
+            window.upper |= of(UPPER);
+            window.lower |= of(LOWER);
+            window.caseless |= of(CASELESS);
+            window.mark |= of(MARK);
+            window.number |= of(NUMBER);
+            window.blank |= of(SPACE);
+            window.valid &= whole;
         }
-        let of = |class: u8| by_class[usize::from(class)];
-        self.upper |= of(UPPER);
-        self.lower |= of(LOWER);
-        self.caseless |= of(CASELESS);
-        self.mark |= of(MARK);
-        self.number |= of(NUMBER);
-        self.blank |= of(SPACE);
+        window
     }
 
     /// `\p{L}`.
