@@ -29,14 +29,13 @@ pub(crate) fn load(text: &[u8], start: usize, len: usize) -> u128 {
     u128::from_le_bytes(padded)
 }
 
-const K0: u64 = 0x9e37_79b9_7f4a_7c15;
 const K1: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
 /// Hash of 128 bits. Multiply and fold: both halves of the product carry the input's entropy, the XOR keeps it in the low
 /// bits that index.
 #[inline(always)]
 pub(crate) fn hash_short(key: u128) -> u64 {
-    let product = u128::from(key as u64 ^ K0) * u128::from((key >> 64) as u64 ^ K1);
+    let product = u128::from(key as u64) * u128::from((key >> 64) as u64 ^ K1);
     product as u64 ^ (product >> 64) as u64
 }
 

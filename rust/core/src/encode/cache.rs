@@ -13,7 +13,7 @@ const INLINE_IDS: usize = 3;
 /// Longer words are not kept: they hardly repeat.
 const LONGEST: usize = 126;
 /// Words looked up at once: enough to ask for their memory ahead of time, few enough that it stays in the nearest cache.
-const GROUP: usize = 32;
+const GROUP: usize = 256;
 /// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
 const PROBES: usize = 16;
 /// Slots that a growing cache begins with (128 KiB).
@@ -37,7 +37,7 @@ pub(crate) struct WordCache {
     missed: Missed,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     keys: [Key; GROUP],
     /// The line in which each is looked for first.
@@ -52,6 +52,27 @@ struct Wanted {
 struct Line {
     keys: [Key; 2],
     values: [Value; 2],
+}
+
+impl Line {
+    /// Which of its keys are `wanted`.
+    #[inline(always)]
+    fn are(&self, wanted: &Key) -> [bool; 2] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8};
+            // In vectors: the compiler compares by halves, in more than twice the instructions.
+            self.keys.each_ref().map(|key| {
+                // SAFETY: both are 16 bytes, and loading them asks for no alignment. Every x86-64 has SSE2.
+                unsafe {
+                    let wanted = _mm_loadu_si128((&raw const *wanted).cast());
+                    _mm_movemask_epi8(_mm_cmpeq_epi32(_mm_loadu_si128((&raw const *key).cast()), wanted)) == 0xffff
+                }
+            })
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        self.keys.map(|key| key == *wanted)
+    }
 }
 
 /// Up to [`INLINE_IDS`] ids, and last how many; or, with [`BESIDE`] added to the number, where they stand beside the slots.
@@ -119,7 +140,7 @@ impl WordCache {
             taken: 0,
             most,
             beside: Beside::default(),
-            wanted: Wanted::default(),
+            wanted: Wanted { keys: [Key::EMPTY; GROUP], lines: [0; GROUP], long: Vec::new() },
             later: Vec::new(),
             missed: Missed::default(),
         }
@@ -143,7 +164,8 @@ impl WordCache {
             if !self.wanted.long.is_empty() {
                 self.want_beside();
             }
-            start = self.look_up(text, start, ends, before, ids);
+            self.look_up(text, start, ends, before, ids);
+            start = ends.last().copied().unwrap_or(start);
         }
         if !self.missed.words.is_empty() {
             self.join_missed(text, before, ids, join);
@@ -185,45 +207,39 @@ impl WordCache {
         }
     }
 
-    /// Appends the ids of the words that are wanted and known; returns where the last word ends.
+    /// Appends the ids of the words that are wanted and known.
     #[inline(never)]
-    fn look_up(&mut self, text: &[u8], mut start: usize, ends: &[usize], before: usize, ids: &mut Vec<u32>) -> usize {
+    fn look_up(&mut self, text: &[u8], start: usize, ends: &[usize], before: usize, ids: &mut Vec<u32>) {
         // A word has no more ids than bytes, which is seen to where it is put in the cache.
         reserve(ids, ends.last().map_or(0, |end| end - start) + INLINE_IDS + 1);
         let known = ids.len();
         let room: *mut u32 = ids.spare_capacity_mut().as_mut_ptr().cast();
         let mut count = 0;
-        for (nth, &end) in ends.iter().enumerate() {
-            let wanted = self.wanted.keys[nth];
-            let line = &self.lines[self.wanted.lines[nth]];
-            // The word may stand in either slot; which, cannot be foretold.
-            let second = line.keys[1] == wanted;
-            let mut value = line.values[usize::from(second)];
-            if !(second | (line.keys[0] == wanted)) || value[INLINE_IDS] >= BESIDE {
-                match self.seek(text, start..end, nth) {
-                    Some(found) => value = found,
-                    None => {
-                        self.missed.words.push(start..end);
-                        self.missed.at.push((known + count - before, wanted));
-                        start = end;
-                        continue;
-                    }
-                }
-                if value[INLINE_IDS] >= BESIDE {
-                    let (from, len) = (value[0], (value[INLINE_IDS] - BESIDE) as usize);
-                    self.beside.prefetch(from);
-                    self.later.push((count, from, len));
+        let mut nth = 0;
+        loop {
+            // SAFETY: there is room for as many ids as all words have bytes, and for a value behind them.
+            (nth, count) = unsafe { self.copy_known(nth, ends.len(), room, count) };
+            if nth == ends.len() {
+                break;
+            }
+            let word = nth.checked_sub(1).map_or(start, |before| ends[before])..ends[nth];
+            match self.elsewhere(text, word.clone(), nth) {
+                Some(value) if value[INLINE_IDS] >= BESIDE => {
+                    let len = (value[INLINE_IDS] - BESIDE) as usize;
+                    self.later.push((count, value[0], len));
                     count += len;
-                    start = end;
-                    continue;
+                }
+                Some(value) => {
+                    // SAFETY: as above.
+                    unsafe { room.add(count).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+                    count += value[INLINE_IDS] as usize;
+                }
+                None => {
+                    self.missed.words.push(word);
+                    self.missed.at.push((known + count - before, self.wanted.keys[nth]));
                 }
             }
-            // All are written, whatever the count: that costs less than to ask.
-            // SAFETY: there is room for as many ids as bytes before `start`, of which each id so far has one, and for
-            // those written here.
-            unsafe { room.add(count).cast::<Value>().write_unaligned(value) };
-            count += value[INLINE_IDS] as usize;
-            start = end;
+            nth += 1;
         }
         for (at, from, len) in self.later.drain(..) {
             let from = self.beside.ids(from, len);
@@ -232,15 +248,45 @@ impl WordCache {
         }
         // SAFETY: all ids so far were written, and there was room for them.
         unsafe { ids.set_len(known + count) };
-        start
     }
 
-    /// What is known of the word wanted `nth`, which does not stand whole in its first line.
+    /// Copies the ids of the words from `nth` to before `end` to `to`, behind the `count` that are there, until a word comes
+    /// whose ids do not stand in its first line; returns which, and how many ids are then there.
+    ///
+    /// (By itself, so that all it needs is kept in registers: a count that goes through memory takes longer than all else.)
+    ///
+    /// # Safety
+    /// There is room at `to` for all ids of the words and a value behind them.
     #[inline(never)]
-    fn seek(&mut self, text: &[u8], word: Range<usize>, nth: usize) -> Option<Value> {
+    unsafe fn copy_known(&self, mut nth: usize, end: usize, to: *mut u32, mut count: usize) -> (usize, usize) {
+        let Wanted { keys, lines, .. } = &self.wanted;
+        for (key, &line) in keys[nth..end].iter().zip(&lines[nth..end]) {
+            let line = &self.lines[line];
+            // The word may stand in either slot; which, cannot be foretold.
+            let [first, second] = line.are(key);
+            let value = &line.values[usize::from(second)];
+            let number = value[INLINE_IDS];
+            if !(first | second) || number >= BESIDE {
+                break;
+            }
+            // All are written, whatever the count: that costs less than to ask.
+            // SAFETY: by the contract of the function.
+            unsafe { to.add(count).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+            count += number as usize;
+            nth += 1;
+        }
+        (nth, count)
+    }
+
+    /// What is known of the word wanted `nth` whose ids do not stand in its first line.
+    #[inline(never)]
+    fn elsewhere(&mut self, text: &[u8], word: Range<usize>, nth: usize) -> Option<Value> {
         let first = self.wanted.lines[nth];
         let (at, slot) = self.find(&text[word], self.wanted.keys[nth], first)?;
         let value = self.lines[at].values[slot];
+        if value[INLINE_IDS] >= BESIDE {
+            self.beside.prefetch(value[0]);
+        }
         if at != first {
             // A word that is asked for often comes to stand where it is looked for first. All slots in between are taken,
             // so the one that makes room is still found.

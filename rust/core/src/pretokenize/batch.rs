@@ -7,7 +7,7 @@ use super::Visit;
 use crate::error::Result;
 
 /// Ends that are handed on at once.
-const ENOUGH: usize = 256;
+const ENOUGH: usize = 192;
 /// Ends that may be added between two looks at [`Batch::is_full`].
 const ROOM: usize = 64;
 
