@@ -20,32 +20,36 @@ pub(crate) struct Join {
 
 const NO_JOIN: Join = Join { rank: NEVER, id: 0 };
 
+/// Ids of tokens that join, and ranks, are below this.
+pub(crate) const LIMIT: u32 = (1 << BITS) - 1;
+const BITS: u32 = 21;
+
 /// Pairs of token ids to their [`Join`]: a hash table of buckets, and a plain table for pairs of bytes, with which every
 /// word begins.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
-    /// A power of two. At most half of the places are taken, so that hardly any bucket is full.
+    /// A power of two. A bucket has one to two pairs on average, so that hardly any is full.
     buckets: Vec<Bucket>,
     taken: usize,
-    /// By first byte and second byte.
-    bytes: Vec<Join>,
+    /// By rank: what the pair joins to.
+    ids: Vec<u32>,
+    /// By first byte and second byte: the rank.
+    bytes: Vec<u32>,
 }
 
-/// A cache line. All its places are looked at whether the pair is found or not: which it is cannot be foretold, and a branch
-/// that is mispredicted costs more than to look.
+/// Half a cache line of pairs, taken from the left. All are looked at whether the pair is found or not: which it is cannot
+/// be foretold, and a branch that is mispredicted costs more than to look.
 #[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Bucket {
-    /// Taken from the left.
-    keys: [u64; PLACES],
-    joins: [Join; PLACES],
-}
+#[repr(C, align(32))]
+struct Bucket([u64; PLACES]);
 
 const PLACES: usize = 4;
-const EMPTY_BUCKET: Bucket = Bucket { keys: [EMPTY; PLACES], joins: [NO_JOIN; PLACES] };
-
 /// No pair: no id is this large.
-const EMPTY: u64 = u64::MAX;
+const EMPTY: u64 = !0 << OF_RANK;
+/// From the highest bit: the left id, the right id, one bit that says of the last pair of a bucket that more of the bucket's
+/// pairs stand in the next, and the rank.
+const OF_RANK: u32 = BITS + 1;
+const GOES_ON: u64 = 1 << BITS;
 
 /// Where to look for a pair.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +59,11 @@ pub(crate) struct Place {
 }
 
 /// Where no pair is found.
-pub(crate) const NOWHERE: Place = Place { key: EMPTY, bucket: 0 };
+pub(crate) const NOWHERE: Place = Place { key: (LIMIT as u64) << OF_RANK, bucket: 0 };
 
-#[inline]
+#[inline(always)]
 fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
+    u64::from(left) << (OF_RANK + BITS) | u64::from(right) << OF_RANK
 }
 
 impl PairTable {
@@ -68,11 +72,16 @@ impl PairTable {
     /// # Errors
     /// [`Error::Vocabulary`] when a merge's parts or result are not in the vocabulary, or a merge is listed twice.
     pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: &[u32; 256]) -> Result<PairTable> {
-        let mut table = PairTable { buckets: vec![EMPTY_BUCKET; 1 << 8], taken: 0, bytes: Vec::new() };
+        let mut table = PairTable {
+            buckets: vec![Bucket([EMPTY; PLACES]); 1 << 8],
+            taken: 0,
+            ids: Vec::new(),
+            bytes: vec![NEVER; 1 << 16],
+        };
         match &definition.merges {
             Merges::Listed(merges) => {
                 for (rank, (left, right)) in merges.iter().enumerate() {
-                    table.insert_listed(vocab, rank as u32, left, right)?;
+                    table.insert_listed(vocab, rank, left, right)?;
                 }
             }
             // One pair a token instead of all its splits: the others never stand side by side, and a table of them all
@@ -81,20 +90,23 @@ impl PairTable {
                 for (left, right) in live::by_rank(&definition.vocab) {
                     let ids = (vocab.id(&left), vocab.id(&right), vocab.id(&[left.as_slice(), &right].concat()));
                     if let (Some(left), Some(right), Some(id)) = ids {
-                        table.insert(left, right, Join { rank: id, id });
+                        table.insert(left, right, Join { rank: id, id })?;
                     }
                 }
             }
         }
-        table.bytes = byte_ids
-            .iter()
-            .flat_map(|&left| byte_ids.iter().map(move |&right| (left, right)))
-            .map(|(left, right)| table.find(left, right))
-            .collect();
+        for (left, &left_id) in byte_ids.iter().enumerate() {
+            for (right, &right_id) in byte_ids.iter().enumerate() {
+                // A byte that no text has may have no token.
+                if left_id.max(right_id) < LIMIT {
+                    table.bytes[left << 8 | right] = table.find(left_id, right_id).rank;
+                }
+            }
+        }
         Ok(table)
     }
 
-    fn insert_listed(&mut self, vocab: &Vocab, rank: u32, left: &[u8], right: &[u8]) -> Result<()> {
+    fn insert_listed(&mut self, vocab: &Vocab, rank: usize, left: &[u8], right: &[u8]) -> Result<()> {
         let joined = [left, right].concat();
         let id_of = |token: &[u8], what: &str| {
             vocab.id(token).ok_or_else(|| Error::Vocabulary {
@@ -107,7 +119,7 @@ impl PairTable {
                 ),
             })
         };
-        let join = Join { rank, id: id_of(&joined, "result")? };
+        let join = Join { rank: rank.try_into().unwrap_or(NEVER), id: id_of(&joined, "result")? };
         let (left_id, right_id) = (id_of(left, "left part")?, id_of(right, "right part")?);
         let before = self.find(left_id, right_id);
         if before.rank != NEVER {
@@ -116,28 +128,41 @@ impl PairTable {
                 message: format!("merges {} and {rank} are both {} + {}", before.rank, escape(left), escape(right)),
             });
         }
-        self.insert(left_id, right_id, join);
+        self.insert(left_id, right_id, join)
+    }
+
+    fn insert(&mut self, left: u32, right: u32, join: Join) -> Result<()> {
+        if [left, right, join.id, join.rank].into_iter().any(|number| number >= LIMIT) {
+            return Err(Error::Vocabulary {
+                origin: "merges".to_owned(),
+                message: format!(
+                    "tokens {left} and {right} join to {} at rank {}; ids and ranks of {LIMIT} and more are not supported",
+                    join.id, join.rank
+                ),
+            });
+        }
+        if self.taken >= self.buckets.len() * 2 {
+            let bigger = vec![Bucket([EMPTY; PLACES]); self.buckets.len() * 2];
+            let old = std::mem::replace(&mut self.buckets, bigger);
+            entries_of(&old).for_each(|entry| self.put(entry));
+        }
+        self.put(key(left, right) | u64::from(join.rank));
+        self.taken += 1;
+        let rank = join.rank as usize;
+        self.ids.resize(self.ids.len().max(rank + 1), 0);
+        self.ids[rank] = join.id;
         Ok(())
     }
 
-    fn insert(&mut self, left: u32, right: u32, join: Join) {
-        if self.taken * 2 >= self.buckets.len() * PLACES {
-            let bigger = vec![EMPTY_BUCKET; self.buckets.len() * 2];
-            let old = std::mem::replace(&mut self.buckets, bigger);
-            pairs_of(&old).for_each(|(key, join)| self.put(key, join));
-        }
-        self.put(key(left, right), join);
-        self.taken += 1;
-    }
-
-    fn put(&mut self, key: u64, join: Join) {
-        let mut bucket = self.first(key);
+    fn put(&mut self, entry: u64) {
+        let mut bucket = self.first(entry & EMPTY);
         loop {
-            let Bucket { keys, joins } = &mut self.buckets[bucket];
-            if let Some(place) = keys.iter().position(|&other| other == EMPTY) {
-                (keys[place], joins[place]) = (key, join);
+            let Bucket(entries) = &mut self.buckets[bucket];
+            if let Some(place) = entries.iter_mut().find(|place| **place == EMPTY) {
+                *place = entry;
                 return;
             }
+            entries[PLACES - 1] |= GOES_ON;
             bucket = (bucket + 1) & (self.buckets.len() - 1);
         }
     }
@@ -152,10 +177,14 @@ impl PairTable {
     /// What the tokens join to; rank [`NEVER`] when they don't.
     #[inline(always)]
     pub(crate) fn find(&self, left: u32, right: u32) -> Join {
-        self.find_at(self.place(left, right))
+        match self.rank_at(self.place(left, right)) {
+            rank if rank < LIMIT => Join { rank, id: self.ids[rank as usize] },
+            _ => NO_JOIN,
+        }
     }
 
-    /// The first of two steps of [`PairTable::find`], for whoever has something else to do before the memory has come.
+    /// The first of two steps of finding the rank of a pair, for whoever has something else to do before the memory has
+    /// come.
     #[inline(always)]
     pub(crate) fn place(&self, left: u32, right: u32) -> Place {
         let key = key(left, right);
@@ -167,41 +196,37 @@ impl PairTable {
         prefetch(&self.buckets, place.bucket);
     }
 
-    /// The second step.
+    /// The second step: the rank, or [`LIMIT`] or more where the pair does not join.
     #[inline(always)]
-    pub(crate) fn find_at(&self, wanted: Place) -> Join {
+    pub(crate) fn rank_at(&self, wanted: Place) -> u32 {
         let mut bucket = wanted.bucket;
         loop {
-            let Bucket { keys, joins } = &self.buckets[bucket];
-            // Arithmetic, since the compiler makes branches of choices.
-            let mut same = 0;
-            for (place, &key) in keys.iter().enumerate() {
-                same |= u32::from(key == wanted.key) << place;
-            }
-            let Join { rank, id } = joins[same.trailing_zeros() as usize % PLACES];
-            let never = u32::from(same != 0).wrapping_sub(1);
-            if (same != 0) | (keys[PLACES - 1] == EMPTY) {
-                return Join { rank: rank | never, id };
+            let Bucket(entries) = &self.buckets[bucket];
+            // What is left of the entry that has the key is its rank, and far more of any other.
+            let [a, b, c, last] = entries.map(|entry| entry ^ wanted.key);
+            let rank = a.min(b).min(c.min(last & !GOES_ON));
+            if (entries[PLACES - 1] & GOES_ON == 0) | (rank < u64::from(LIMIT)) {
+                return rank.min(u64::from(LIMIT)) as u32;
             }
             bucket = (bucket + 1) & (self.buckets.len() - 1);
         }
     }
 
-    /// [`PairTable::find`] for two bytes.
+    /// What the pair of that rank joins to.
     #[inline(always)]
-    pub(crate) fn find_bytes(&self, left: u8, right: u8) -> Join {
-        self.bytes[usize::from(left) << 8 | usize::from(right)]
+    pub(crate) fn joined(&self, rank: u32) -> u32 {
+        self.ids[rank as usize]
     }
 
-    /// The highest rank; 0 without any pair.
-    pub(crate) fn highest_rank(&self) -> u32 {
-        pairs_of(&self.buckets).map(|(_, join)| join.rank).max().unwrap_or(0)
+    /// The rank of a pair of bytes, or [`NEVER`].
+    #[inline(always)]
+    pub(crate) fn rank_of_bytes(&self, left: u8, right: u8) -> u32 {
+        self.bytes[usize::from(left) << 8 | usize::from(right)]
     }
 
     /// The pairs (left, right, what they join to) in order of rank.
     pub(crate) fn by_rank(&self) -> Vec<(u32, u32, Join)> {
-        let mut pairs: Vec<_> =
-            pairs_of(&self.buckets).map(|(key, join)| ((key >> 32) as u32, key as u32, join)).collect();
+        let mut pairs: Vec<_> = self.pairs().collect();
         pairs.sort_unstable_by_key(|(_, _, join)| join.rank);
         pairs
     }
@@ -209,22 +234,27 @@ impl PairTable {
     /// Whether every pair ranks behind the pairs that make its parts: then a word can be joined rank by rank, and a join
     /// never brings a pair of lower rank with it. All vocabularies that were trained are so.
     pub(crate) fn is_monotone(&self, vocab_size: usize) -> bool {
-        let pairs = || pairs_of(&self.buckets);
         let mut made_by = vec![None; vocab_size];
-        for (_, join) in pairs() {
+        for (_, _, join) in self.pairs() {
             let made = &mut made_by[join.id as usize];
             *made = Some(join.rank).max(*made);
         }
-        pairs().all(|(key, join)| {
-            let parts = [(key >> 32) as usize, (key & 0xffff_ffff) as usize];
-            parts.iter().all(|&part| made_by[part] < Some(join.rank))
+        self.pairs().all(|(left, right, join)| {
+            [left, right].into_iter().all(|part| made_by[part as usize] < Some(join.rank))
+        })
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (u32, u32, Join)> {
+        entries_of(&self.buckets).map(|entry| {
+            let id = |shift: u32| (entry >> shift) as u32 & LIMIT;
+            let rank = entry as u32 & LIMIT;
+            (id(OF_RANK + BITS), id(OF_RANK), Join { rank, id: self.ids[rank as usize] })
         })
     }
 }
 
-fn pairs_of(buckets: &[Bucket]) -> impl Iterator<Item = (u64, Join)> {
-    let places = buckets.iter().flat_map(|bucket| bucket.keys.iter().zip(&bucket.joins));
-    places.filter(|(key, _)| **key != EMPTY).map(|(key, join)| (*key, *join))
+fn entries_of(buckets: &[Bucket]) -> impl Iterator<Item = u64> {
+    buckets.iter().flat_map(|bucket| bucket.0).filter(|&entry| entry != EMPTY).map(|entry| entry & !GOES_ON)
 }
 
 /// Leaves those added tokens that are no bytes, no part of a merge and made by none to `added_tokens` alone. Some files list

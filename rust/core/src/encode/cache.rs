@@ -14,6 +14,10 @@ const INLINE_IDS: usize = 3;
 const LONGEST: usize = 126;
 /// Words looked up at once: enough to ask for their memory ahead of time, few enough that it stays in the nearest cache.
 const GROUP: usize = 256;
+/// So many words that are not known are joined at once, or fewer if so many ids have come since the first of them, all of
+/// which have to move when it is known.
+const ENOUGH_MISSED: usize = 48;
+const FAR: usize = 1 << 14;
 /// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
 const PROBES: usize = 16;
 /// Slots that a growing cache begins with (128 KiB).
@@ -111,11 +115,11 @@ impl Key {
     }
 }
 
-/// The words of one call that were not known, and then their ids.
+/// Words that were not known, and then their ids.
 #[derive(Debug, Default)]
 struct Missed {
     words: Vec<Range<usize>>,
-    /// How many ids of that call stand before those of the word, others that were missed aside.
+    /// How many ids stand before those of the word, others that were missed aside.
     at: Vec<(usize, Key)>,
     ids: Vec<u32>,
     /// Where the ids of each word end.
@@ -146,8 +150,9 @@ impl WordCache {
         }
     }
 
-    /// Appends to `ids` those of the words of `text` that follow each other from `start` and end at `ends`, from the cache or
-    /// as `join` finds them. It is given all words of the call that are not known, and appends the ids of each, and where
+    /// Appends to `ids` those of the words of `text` that follow each other from `start` and end at `ends`. Words that are
+    /// not known are left out until enough of them have come to be joined side by side, or [`WordCache::settle`] is called,
+    /// which has to be before anything else is appended; `join` is given the words, and appends the ids of each, and where
     /// they end.
     #[inline]
     pub(crate) fn encode(
@@ -156,20 +161,26 @@ impl WordCache {
         mut start: usize,
         ends: &[usize],
         ids: &mut Vec<u32>,
-        join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
+        join: impl FnMut(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
     ) {
-        let before = ids.len();
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
             if !self.wanted.long.is_empty() {
                 self.want_beside();
             }
-            self.look_up(text, start, ends, before, ids);
+            self.look_up(text, start, ends, ids);
             start = ends.last().copied().unwrap_or(start);
         }
-        if !self.missed.words.is_empty() {
-            self.join_missed(text, before, ids, join);
+        if let Some(&(first, _)) = self.missed.at.first()
+            && (self.missed.at.len() >= ENOUGH_MISSED || ids.len() - first >= FAR)
+        {
+            self.settle(text, ids, join);
         }
+    }
+
+    /// Forgets the words that were left out, of a text that will not be finished.
+    pub(crate) fn forget(&mut self) {
+        self.missed.clear();
     }
 
     /// Prepares the words for being looked up, and asks for the memory of their lines.
@@ -209,7 +220,7 @@ impl WordCache {
 
     /// Appends the ids of the words that are wanted and known.
     #[inline(never)]
-    fn look_up(&mut self, text: &[u8], start: usize, ends: &[usize], before: usize, ids: &mut Vec<u32>) {
+    fn look_up(&mut self, text: &[u8], start: usize, ends: &[usize], ids: &mut Vec<u32>) {
         // A word has no more ids than bytes, which is seen to where it is put in the cache.
         reserve(ids, ends.last().map_or(0, |end| end - start) + INLINE_IDS + 1);
         let known = ids.len();
@@ -236,7 +247,7 @@ impl WordCache {
                 }
                 None => {
                     self.missed.words.push(word);
-                    self.missed.at.push((known + count - before, self.wanted.keys[nth]));
+                    self.missed.at.push((known + count, self.wanted.keys[nth]));
                 }
             }
             nth += 1;
@@ -326,15 +337,17 @@ impl WordCache {
         (0..PROBES).map(move |step| (first + step) & mask)
     }
 
-    /// Puts the ids of the words that were missed where they belong in `ids[first..]`, and keeps them.
+    /// Puts the ids of the words of `text` that were left out where they belong in `ids`, and keeps them.
     #[inline(never)]
-    fn join_missed(
+    pub(crate) fn settle(
         &mut self,
         text: &[u8],
-        first: usize,
         ids: &mut Vec<u32>,
-        join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
+        mut join: impl FnMut(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
     ) {
+        if self.missed.words.is_empty() {
+            return;
+        }
         let mut missed = std::mem::take(&mut self.missed);
         join(text, &missed.words, &mut missed.ids, &mut missed.ends);
         // From the end, so that what moves has room.
@@ -344,11 +357,10 @@ impl WordCache {
         let mut end = missed.ids.len();
         for (nth, &(at, _)) in missed.at.iter().enumerate().rev() {
             let start = nth.checked_sub(1).map_or(0, |before| missed.ends[before]);
-            let known = from - (first + at);
-            ids.copy_within(first + at..from, to - known);
-            to -= known + (end - start);
+            ids.copy_within(at..from, to - (from - at));
+            to -= from - at + (end - start);
             ids[to..to + (end - start)].copy_from_slice(&missed.ids[start..end]);
-            from = first + at;
+            from = at;
             end = start;
         }
         let mut start = 0;
@@ -452,13 +464,15 @@ mod tests {
                     expected.extend(ids_of(word));
                 }
                 let mut ids = vec![7];
-                cache.encode(&text, 0, &ends, &mut ids, |text, words, ids, ends| {
+                let mut join = |text: &[u8], words: &[Range<usize>], ids: &mut Vec<u32>, ends: &mut Vec<usize>| {
                     joined += words.len();
                     for word in words {
                         ids.extend(ids_of(&text[word.clone()]));
                         ends.push(ids.len());
                     }
-                });
+                };
+                cache.encode(&text, 0, &ends, &mut ids, &mut join);
+                cache.settle(&text, &mut ids, &mut join);
                 assert_eq!(ids[0], 7);
                 assert_eq!(&ids[1..], &expected[..]);
                 assert!(cache.lines.len() * 2 <= most && cache.taken <= most / 4 * 3 + 1);

@@ -7,16 +7,14 @@
 //! Tried and slower: taking the longest token that the text begins with and that stays apart from the one before (a trie,
 //! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before.
 
-use crate::merges::{Join, NEVER, NOWHERE, PairTable, Place};
+use crate::merges::{LIMIT, NOWHERE, PairTable, Place};
 
 /// Bytes of the longest word.
 pub(super) const LONGEST: usize = 64;
 /// Words joined at a time.
 const LANES: usize = 8;
-/// Ranks from here on do not fit a key. (A vocabulary has less than 2^24 tokens, but may list more merges.)
-pub(super) const RANKS: u32 = u32::MAX / LONGEST as u32;
-/// The key of a place at which nothing can be joined.
-const LAST: u32 = u32::MAX;
+/// The keys of places at which nothing can be joined begin here.
+const LAST: u32 = LIMIT * LONGEST as u32;
 /// Places whose keys are compared at once.
 const STRIDE: usize = 8;
 
@@ -25,8 +23,6 @@ const STRIDE: usize = 8;
 struct Lane {
     /// The rank of the pair of the token here and the next, and the place: the lowest key is the leftmost lowest rank.
     keys: [u32; LONGEST],
-    /// What the token here and the next join to.
-    joined: [u32; LONGEST],
     tokens: [u32; LONGEST],
     /// Where tokens start.
     starts: u64,
@@ -51,7 +47,6 @@ impl Default for Lanes {
     fn default() -> Self {
         let lane = Lane {
             keys: [LAST; LONGEST],
-            joined: [0; LONGEST],
             tokens: [0; LONGEST],
             starts: 0,
             len: 0,
@@ -143,21 +138,20 @@ impl Lane {
             self.tokens[place] = byte_ids[usize::from(byte)];
         }
         for (place, two) in word.windows(2).enumerate() {
-            self.learn(place, pairs.find_bytes(two[0], two[1]));
+            self.learn(place, pairs.rank_of_bytes(two[0], two[1]));
         }
     }
 
     #[inline(always)]
-    fn learn(&mut self, place: usize, join: Join) {
-        self.keys[place] = if join.rank == NEVER { LAST } else { join.rank * LONGEST as u32 + place as u32 };
-        self.joined[place] = join.id;
+    fn learn(&mut self, place: usize, rank: u32) {
+        self.keys[place] = rank.min(LIMIT) * LONGEST as u32 + place as u32;
     }
 
     /// Takes what was asked for.
     #[inline(always)]
     fn learn_asked(&mut self, pairs: &PairTable) {
         for (place, pair) in self.asked {
-            self.learn(usize::from(place), pairs.find_at(pair));
+            self.learn(usize::from(place), pairs.rank_at(pair));
         }
     }
 
@@ -169,7 +163,7 @@ impl Lane {
         } else {
             lowest(&self.keys[..self.len.next_multiple_of(STRIDE)])
         };
-        if lowest == LAST {
+        if lowest >= LAST {
             return false;
         }
         let place = lowest as usize % LONGEST;
@@ -177,7 +171,7 @@ impl Lane {
         let swallowed = behind.trailing_zeros() as usize % LONGEST;
         self.starts &= !(1 << swallowed);
         self.keys[swallowed] = LAST;
-        self.tokens[place] = self.joined[place];
+        self.tokens[place] = pairs.joined(lowest / LONGEST as u32);
         let behind = behind & (behind - 1);
         let right = pairs.place(self.tokens[place], self.tokens[behind.trailing_zeros() as usize % LONGEST]);
         let right = if behind == 0 { NOWHERE } else { right };
@@ -194,11 +188,11 @@ impl Lane {
 
 #[inline(always)]
 fn lowest(keys: &[u32]) -> u32 {
-    let mut lowest = [LAST; STRIDE];
+    let mut lowest = [u32::MAX; STRIDE];
     for keys in keys.chunks_exact(STRIDE) {
         for (lowest, &key) in lowest.iter_mut().zip(keys) {
             *lowest = key.min(*lowest);
         }
     }
-    lowest.into_iter().fold(LAST, u32::min)
+    lowest.into_iter().fold(u32::MAX, u32::min)
 }

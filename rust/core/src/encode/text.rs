@@ -104,6 +104,21 @@ impl Visit for Words<'_> {
     }
 }
 
+impl Words<'_> {
+    /// Has `scan` visit pre-tokens of `text`.
+    fn of<T>(mut self, text: &str, scan: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let scanned = scan(&mut self);
+        let Words { tokenizer, scratch: Scratch { cache, word }, ids, .. } = self;
+        if scanned.is_err() {
+            cache.forget();
+        }
+        cache.settle(text.as_bytes(), ids, |text, words, ids, ends| {
+            tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, ends);
+        });
+        scanned
+    }
+}
+
 impl Tokenizer {
     /// The ids of `text`.
     ///
@@ -181,7 +196,8 @@ impl Tokenizer {
         control: &Control,
         ids: &mut Vec<u32>,
     ) -> Result<()> {
-        self.pre_tokenizer().for_each(text, &mut Words { tokenizer: self, scratch, control, ids })
+        let words = Words { tokenizer: self, scratch, control, ids };
+        words.of(text, |words| self.pre_tokenizer().for_each(text, words))
     }
 
     /// Appends the ids of the beginning of `text` that what follows cannot change; returns where the rest begins.
@@ -192,7 +208,8 @@ impl Tokenizer {
         control: &Control,
         ids: &mut Vec<u32>,
     ) -> Result<usize> {
-        self.pre_tokenizer().for_each_decided(text, &mut Words { tokenizer: self, scratch, control, ids })
+        let words = Words { tokenizer: self, scratch, control, ids };
+        words.of(text, |words| self.pre_tokenizer().for_each_decided(text, words))
     }
 }
 

@@ -80,8 +80,7 @@ const NONE: u32 = u32::MAX;
 impl Bpe {
     /// `vocab` has the tokens that joining makes. With `whole_words` a word that is one of them is not joined but looked up.
     pub(crate) fn new(vocab: &Vocab, byte_ids: [u32; 256], pairs: PairTable, whole_words: bool) -> Bpe {
-        let joinable = pairs.highest_rank() < lanes::RANKS && pairs.is_monotone(vocab.size());
-        let splits = joinable.then(|| Splits::new(&byte_ids, &pairs, vocab.size()));
+        let splits = pairs.is_monotone(vocab.size()).then(|| Splits::new(&byte_ids, &pairs, vocab.size()));
         let is_made = |id: u32| splits.as_ref().is_some_and(|splits| splits.is_made(id));
         let unmade = vocab.iter().filter(|&(id, token)| whole_words && token.len() > 1 && !is_made(id));
         let whole_words = unmade.map(|(id, token)| (token.into(), id)).collect();
@@ -133,7 +132,7 @@ impl Bpe {
         let mut ranks = std::mem::take(heap).into_vec();
         ranks.clear();
         for (i, &byte) in word.iter().enumerate() {
-            let rank = word.get(i + 1).map_or(NEVER, |&next| self.pairs.find_bytes(byte, next).rank);
+            let rank = word.get(i + 1).map_or(NEVER, |&next| self.pairs.rank_of_bytes(byte, next));
             if rank != NEVER {
                 ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
             }
@@ -150,7 +149,7 @@ impl Bpe {
             }
             let swallowed = nodes[at].next as usize;
             let next = nodes[swallowed].next;
-            let id = self.pairs.find(nodes[at].id, nodes[swallowed].id).id;
+            let id = self.pairs.joined(rank);
             nodes[swallowed].rank = NEVER;
             nodes[at].id = id;
             nodes[at].next = next;
