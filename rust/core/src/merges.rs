@@ -30,7 +30,11 @@ const BITS: u32 = 21;
 pub(crate) struct PairTable {
     /// A power of two. A bucket has one to two pairs on average, so that hardly any is full.
     buckets: Vec<Bucket>,
+    /// By how much to shift a hash for the number of a bucket.
+    shift: u32,
     taken: usize,
+    /// What is to be added to the rank of a pair for what it joins to, if that is the same for all.
+    offset: Option<u32>,
     /// By rank: what the pair joins to.
     ids: Vec<u32>,
     /// By first byte and second byte: the rank.
@@ -58,6 +62,12 @@ pub(crate) struct Place {
     bucket: usize,
 }
 
+/// Its highest bits depend on all bits of the key.
+#[inline(always)]
+fn hash(key: u64) -> u64 {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// Where no pair is found.
 pub(crate) const NOWHERE: Place = Place { key: (LIMIT as u64) << OF_RANK, bucket: 0 };
 
@@ -74,7 +84,9 @@ impl PairTable {
     pub(crate) fn new(definition: &Definition, vocab: &Vocab, byte_ids: &[u32; 256]) -> Result<PairTable> {
         let mut table = PairTable {
             buckets: vec![Bucket([EMPTY; PLACES]); 1 << 8],
+            shift: 64 - 8,
             taken: 0,
+            offset: None,
             ids: Vec::new(),
             bytes: vec![NEVER; 1 << 16],
         };
@@ -95,6 +107,9 @@ impl PairTable {
                 }
             }
         }
+        let offset = |(_, _, join): (u32, u32, Join)| join.id.wrapping_sub(join.rank);
+        let first = table.pairs().next().map(offset);
+        table.offset = first.filter(|first| table.pairs().all(|pair| offset(pair) == *first));
         for (left, &left_id) in byte_ids.iter().enumerate() {
             for (right, &right_id) in byte_ids.iter().enumerate() {
                 // A byte that no text has may have no token.
@@ -121,11 +136,12 @@ impl PairTable {
         };
         let join = Join { rank: rank.try_into().unwrap_or(NEVER), id: id_of(&joined, "result")? };
         let (left_id, right_id) = (id_of(left, "left part")?, id_of(right, "right part")?);
-        let before = self.find(left_id, right_id);
-        if before.rank != NEVER {
+        let key = key(left_id, right_id);
+        let before = self.rank_at(Place { key, bucket: self.bucket(hash(key)) });
+        if left_id.max(right_id) < LIMIT && before < LIMIT {
             return Err(Error::Vocabulary {
                 origin: "merges".to_owned(),
-                message: format!("merges {} and {rank} are both {} + {}", before.rank, escape(left), escape(right)),
+                message: format!("merges {before} and {rank} are both {} + {}", escape(left), escape(right)),
             });
         }
         self.insert(left_id, right_id, join)
@@ -144,6 +160,7 @@ impl PairTable {
         if self.taken >= self.buckets.len() * 2 {
             let bigger = vec![Bucket([EMPTY; PLACES]); self.buckets.len() * 2];
             let old = std::mem::replace(&mut self.buckets, bigger);
+            self.shift -= 1;
             entries_of(&old).for_each(|entry| self.put(entry));
         }
         self.put(key(left, right) | u64::from(join.rank));
@@ -155,7 +172,7 @@ impl PairTable {
     }
 
     fn put(&mut self, entry: u64) {
-        let mut bucket = self.first(entry & EMPTY);
+        let mut bucket = self.bucket(hash(entry & EMPTY));
         loop {
             let Bucket(entries) = &mut self.buckets[bucket];
             if let Some(place) = entries.iter_mut().find(|place| **place == EMPTY) {
@@ -167,18 +184,17 @@ impl PairTable {
         }
     }
 
-    /// Where the search for `key` begins.
+    /// Where the search for a pair with that hash begins.
     #[inline(always)]
-    fn first(&self, key: u64) -> usize {
-        let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
-        ((product >> 64) as u64 ^ product as u64) as usize & (self.buckets.len() - 1)
+    fn bucket(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
     }
 
     /// What the tokens join to; rank [`NEVER`] when they don't.
     #[inline(always)]
     pub(crate) fn find(&self, left: u32, right: u32) -> Join {
         match self.rank_at(self.place(left, right)) {
-            rank if rank < LIMIT => Join { rank, id: self.ids[rank as usize] },
+            rank if rank < LIMIT => Join { rank, id: self.joined(rank) },
             _ => NO_JOIN,
         }
     }
@@ -188,7 +204,7 @@ impl PairTable {
     #[inline(always)]
     pub(crate) fn place(&self, left: u32, right: u32) -> Place {
         let key = key(left, right);
-        Place { key, bucket: self.first(key) }
+        Place { key, bucket: self.bucket(hash(key)) }
     }
 
     #[inline(always)]
@@ -215,7 +231,7 @@ impl PairTable {
     /// What the pair of that rank joins to.
     #[inline(always)]
     pub(crate) fn joined(&self, rank: u32) -> u32 {
-        self.ids[rank as usize]
+        self.offset.map_or_else(|| self.ids[rank as usize], |offset| rank.wrapping_add(offset))
     }
 
     /// The rank of a pair of bytes, or [`NEVER`].
