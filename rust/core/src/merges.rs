@@ -255,9 +255,8 @@ impl PairTable {
             let made = &mut made_by[join.id as usize];
             *made = Some(join.rank).max(*made);
         }
-        self.pairs().all(|(left, right, join)| {
-            [left, right].into_iter().all(|part| made_by[part as usize] < Some(join.rank))
-        })
+        self.pairs()
+            .all(|(left, right, join)| [left, right].into_iter().all(|part| made_by[part as usize] < Some(join.rank)))
     }
 
     fn pairs(&self) -> impl Iterator<Item = (u32, u32, Join)> {

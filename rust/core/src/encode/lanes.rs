@@ -45,14 +45,8 @@ pub(super) struct Lanes {
 
 impl Default for Lanes {
     fn default() -> Self {
-        let lane = Lane {
-            keys: [LAST; LONGEST],
-            tokens: [0; LONGEST],
-            starts: 0,
-            len: 0,
-            asked: [(0, NOWHERE); 2],
-            word: 0,
-        };
+        let lane =
+            Lane { keys: [LAST; LONGEST], tokens: [0; LONGEST], starts: 0, len: 0, asked: [(0, NOWHERE); 2], word: 0 };
         Lanes { lanes: vec![lane; LANES], ids: Vec::new(), spans: Vec::new() }
     }
 }
