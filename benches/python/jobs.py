@@ -90,8 +90,8 @@ def count(peer: Peer, task: Task, vocabulary: Vocabulary) -> Prepared:
 
 
 def encode(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
-    text = read(Path(task.text))
-    return Prepared(lambda: peer.encode(text), lambda: peer.encode(_WARM_UP), peer.flat)
+    text, small = peer.form(read(Path(task.text))), peer.form(_WARM_UP)
+    return Prepared(lambda: peer.encode(text), lambda: peer.encode(small), peer.flat)
 
 
 def documents(peer: Peer, task: Task, _: Vocabulary) -> Prepared:

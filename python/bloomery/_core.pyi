@@ -142,7 +142,7 @@ class Tokenizer:
 
     def encode(
         self,
-        text: str,
+        text: str | bytes,
         allowed_special: str | Collection[str] = "all",
         *,
         errors: str = "strict",
@@ -150,12 +150,12 @@ class Tokenizer:
     ) -> list[int]:
         """Encode text to a list of token ids."""
 
-    def encode_ordinary(self, text: str, *, errors: str = "strict", num_threads: int | None = None) -> list[int]:
+    def encode_ordinary(self, text: str | bytes, *, errors: str = "strict", num_threads: int | None = None) -> list[int]:
         """Encode text without recognising any special token."""
 
     def encode_array(
         self,
-        text: str,
+        text: str | bytes,
         allowed_special: str | Collection[str] = "all",
         *,
         errors: str = "strict",
@@ -165,7 +165,7 @@ class Tokenizer:
 
     def count(
         self,
-        text: str,
+        text: str | bytes,
         allowed_special: str | Collection[str] = "all",
         *,
         errors: str = "strict",
@@ -181,7 +181,7 @@ class Tokenizer:
     @overload
     def encode_batch(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | bytes],
         *,
         as_lists: Literal[False] = False,
         allowed_special: str | Collection[str] = "all",
@@ -191,7 +191,7 @@ class Tokenizer:
     @overload
     def encode_batch(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | bytes],
         *,
         as_lists: Literal[True],
         allowed_special: str | Collection[str] = "all",

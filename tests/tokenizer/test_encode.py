@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloomery import Tokenizer, WordCounts
-from bloomery.errors import LoneSurrogateError, PatternLimitError, SpecialTokenError
+from bloomery.errors import InvalidUtf8Error, LoneSurrogateError, PatternLimitError, SpecialTokenError
 from bloomery.tokenizer import reference
 
 END = "<|endoftext|>"
@@ -158,11 +158,11 @@ def test_an_iterable_that_raises_is_at_its_end(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     (
-        (lambda t: t.encode(b"text"), r"text must be str, not bytes; decode it first"),
-        (lambda t: t.encode(5), r"text must be str, not int"),
-        (lambda t: t.encode_ordinary(None), r"text must be str, not NoneType"),
+        (lambda t: t.encode(5), r"text must be str or bytes, not int"),
+        (lambda t: t.encode_ordinary(None), r"text must be str or bytes, not NoneType"),
+        (lambda t: t.encode_with_offsets(b"text"), r"text must be str, not bytes; decode it first"),
         (lambda t: t.encode_batch("text"), r"texts must be an iterable of str, not one str"),
-        (lambda t: t.encode_batch(["a", b"b"]), r"text must be str, not bytes \(string 1\)"),
+        (lambda t: t.encode_batch(["a", 3]), r"text must be str or bytes, not int \(text 1\)"),
         (lambda t: t.encode_iterable("text"), r"texts must be an iterable of str, not one str"),
         (lambda t: list(t.encode_iterable(["a", 3])), r"text must be str, not int \(string 1\)"),
         (lambda t: t.encode("text", errors=5), r"errors"),
@@ -246,3 +246,23 @@ def test_a_regex_that_reaches_its_limit_is_an_error() -> None:
         tokenizer.encode("a" * 5000)
     assert caught.value.length == 5000
     assert isinstance(caught.value, RuntimeError)
+
+
+@pytest.mark.parametrize("text", ("", "low lower<|endoftext|>newest 한국어 \U0001f600\n", "a" * 3000))
+def test_bytes_are_encoded_as_the_text_that_they_are(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert tokenizer.encode(text.encode()) == ids
+    assert tokenizer.encode_array(text.encode(), num_threads=1).tolist() == ids
+    assert tokenizer.encode_ordinary(text.encode()) == tokenizer.encode_ordinary(text)
+    assert tokenizer.count(text.encode()) == len(ids)
+    assert tokenizer.encode_batch([text, text.encode()], as_lists=True) == [ids, ids]
+
+
+def test_bytes_that_are_not_utf_8(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InvalidUtf8Error, match=r"the text: invalid UTF-8 at byte 3 \(0xff\)") as caught:
+        tokenizer.encode(b"low\xff")
+    assert caught.value.offset == 3
+    with pytest.raises(InvalidUtf8Error, match=r"text 1: invalid UTF-8 at byte 0"):
+        tokenizer.encode_batch(["low", b"\xff"])
+    assert tokenizer.encode(b"low\xff", errors="replace") == tokenizer.encode("low\ufffd")
+    assert tokenizer.encode(b"l\xffow", errors="ignore") == tokenizer.encode("low")

@@ -81,7 +81,11 @@ class Peer:
         """The number of distinct words and of all."""
         raise Unable("does not count words by themselves")
 
-    def encode(self, text: str) -> Any:
+    def form(self, text: str) -> Any:
+        """The text in the form that `encode` takes fastest."""
+        return text
+
+    def encode(self, text: Any) -> Any:
         raise Unable("does not encode")
 
     def documents(self, documents: Any) -> Any:
@@ -89,7 +93,7 @@ class Peer:
 
     def split(self, text: str) -> Any:
         """The text in the form that `documents` takes: its documents, empty ones left out."""
-        return [document for document in text.split(END) if document]
+        return [self.form(document) for document in text.split(END) if document]
 
     def flat(self, encoded: Any) -> NDArray[np.uint32]:
         """The ids that `encode` or `documents` gave, end to end."""

@@ -43,12 +43,15 @@ class Bloomery(Peer):
     def counted(self, counts: WordCounts) -> tuple[int, int]:
         return len(counts), counts.total
 
-    def encode(self, text: str) -> NDArray[np.uint32]:
-        """`Tokenizer.encode_array(str)`"""
+    def form(self, text: str) -> bytes:
+        return text.encode()
+
+    def encode(self, text: bytes) -> NDArray[np.uint32]:
+        """`Tokenizer.encode_array(bytes)`"""
         return self.tokenizer.encode_array(text, num_threads=self.threads)
 
-    def documents(self, documents: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """`Tokenizer.encode_batch(list of str)`"""
+    def documents(self, documents: list[bytes]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """`Tokenizer.encode_batch(list of bytes)`"""
         return self.tokenizer.encode_batch(documents, num_threads=self.threads)
 
     def flat(self, encoded: NDArray[np.uint32] | tuple[NDArray[np.uint32], NDArray[np.int64]]) -> NDArray[np.uint32]:

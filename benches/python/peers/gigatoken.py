@@ -46,12 +46,15 @@ class Gigatoken(Peer):
     def counted(self, counts: list[tuple[bytes, int]]) -> tuple[int, int]:
         return len(counts), sum(count for _, count in counts)
 
-    def encode(self, text: str) -> NDArray[np.uint32]:
-        """`Tokenizer.encode(str)`, serial by design"""
+    def form(self, text: str) -> bytes:
+        return text.encode()
+
+    def encode(self, text: bytes) -> NDArray[np.uint32]:
+        """`Tokenizer.encode(bytes)`, serial by design"""
         return self.tokenizer.encode(text)
 
-    def documents(self, documents: list[str]) -> awkward.Array:
-        """`Tokenizer.encode_batch(list of str)`"""
+    def documents(self, documents: list[bytes]) -> awkward.Array:
+        """`Tokenizer.encode_batch(list of bytes)`"""
         return self.tokenizer.encode_batch(documents, parallel=self.threads > 1)
 
     def flat(self, encoded: Any) -> NDArray[np.uint32]:

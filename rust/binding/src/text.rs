@@ -1,8 +1,9 @@
-//! Text from Python strings: UTF-8 without a copy where Python has it, and the rare lone surrogate by a slow path.
+//! Text from Python strings: UTF-8 without a copy where Python has it, and the rare lone surrogate by a slow path. And from
+//! bytes, which are UTF-8 already.
 
 use std::borrow::Cow;
 
-use bloomery_core::input::Utf8Errors;
+use bloomery_core::input::{Utf8Errors, text_of};
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
@@ -19,13 +20,20 @@ struct Place {
     start: usize,
 }
 
-/// The text of a `str`. `index` is its place among several, for messages.
-pub fn text<'a>(object: &'a Bound<'_, PyAny>, errors: Utf8Errors, index: Option<usize>) -> PyResult<Cow<'a, str>> {
+/// The text of a `str` or of `bytes`. `index` is its place among several, for messages.
+pub fn text<'a>(object: &'a Bound<'_, PyAny>, invalid: Utf8Errors, index: Option<usize>) -> PyResult<Cow<'a, str>> {
     let place = Place { index, start: 0 };
-    let Ok(string) = object.cast::<PyString>() else { return Err(not_text(object, place.index)) };
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        let origin = || index.map_or_else(|| "the text".into(), |index| format!("text {index}"));
+        return text_of(bytes.as_bytes(), invalid, origin).map_err(|error| errors::to_python(object.py(), error));
+    }
+    let Ok(string) = object.cast::<PyString>() else {
+        let place = index.map_or_else(String::new, |index| format!(" (text {index})"));
+        return Err(PyTypeError::new_err(format!("text must be str or bytes, not {}{place}", type_name(object))));
+    };
     match string.to_str() {
         Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(error) => Ok(Cow::Owned(repaired(string, errors, place, error)?.0)),
+        Err(error) => Ok(Cow::Owned(repaired(string, invalid, place, error)?.0)),
     }
 }
 

@@ -84,15 +84,17 @@ impl Tokenizer {
     /// Encode text to a list of token ids.
     ///
     /// Args:
-    ///     text: The text.
+    ///     text: The text. Bytes are UTF-8, and faster: Python does not keep most text as UTF-8.
     ///     allowed_special: Which special tokens are recognised: "all", "none" or a collection of them. Text that spells
     ///         another one is encoded as ordinary text.
-    ///     errors: What becomes of a lone surrogate: "strict" raises, "replace" puts U+FFFD, "ignore" drops it.
+    ///     errors: What becomes of a lone surrogate, and of bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD,
+    ///         "ignore" drops them.
     ///     num_threads: Threads for texts of over a megabyte; None for every core.
     ///
     /// Raises:
     ///     SpecialTokenError: ``allowed_special`` names a token that is not one of the tokenizer's.
     ///     LoneSurrogateError: The text has a lone surrogate, and ``errors`` is "strict".
+    ///     InvalidUtf8Error: The bytes are not UTF-8, and ``errors`` is "strict".
     ///     PatternLimitError: The pattern is a regex of one's own and its engine gave up.
     #[pyo3(
         signature = (text, allowed_special=AllowedSpecial::ALL, *, errors=Errors::STRICT, num_threads=Threads::ALL),
@@ -219,7 +221,7 @@ impl Tokenizer {
     /// Encode many texts at once, on several threads.
     ///
     /// Args:
-    ///     texts: An iterable of str.
+    ///     texts: An iterable of str or bytes.
     ///     as_lists: Return a list of lists of ids instead of arrays.
     ///     allowed_special: As for `encode`.
     ///     errors: As for `encode`.

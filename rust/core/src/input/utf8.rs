@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::error::Error;
+
 /// What to do with bytes that are not UTF-8; the same choices, with the same results, as Python's `bytes.decode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Utf8Errors {
@@ -30,6 +32,14 @@ pub(super) fn decode(bytes: &[u8], errors: Utf8Errors) -> Result<Cow<'_, str>, u
         Err(error) if errors == Utf8Errors::Strict => Err(error.valid_up_to()),
         Err(_) => Ok(Cow::Owned(repair(bytes, errors))),
     }
+}
+
+/// The text of bytes in memory, which `origin` describes.
+///
+/// # Errors
+/// [`Error::InvalidUtf8`] for bytes that are not UTF-8, under [`Utf8Errors::Strict`].
+pub fn text_of(bytes: &[u8], errors: Utf8Errors, origin: impl FnOnce() -> String) -> Result<Cow<'_, str>, Error> {
+    decode(bytes, errors).map_err(|at| Error::InvalidUtf8 { origin: origin(), offset: at as u64, byte: bytes[at] })
 }
 
 /// The text of bytes that are invalid somewhere.
