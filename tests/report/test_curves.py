@@ -13,8 +13,8 @@ image = pytest.importorskip("matplotlib.image", reason="matplotlib is absent: in
 
 from bloomery.cli import main  # noqa: E402 - after the skip
 from bloomery.errors import ArgumentError  # noqa: E402
-from bloomery.report import draw_curves  # noqa: E402
-from bloomery.report.curves import running_mean  # noqa: E402
+from bloomery.report.curves import draw_curves  # noqa: E402
+from bloomery.report.history import running_mean  # noqa: E402
 
 
 def make_run(folder: Path, lines: Iterable[dict[str, float]]) -> Path:

@@ -22,8 +22,8 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draws."""
-    with runs.needing_torch():
-        from bloomery.report import draw_curves  # noqa: PLC0415 - needs matplotlib
+    with runs.needing_extra():
+        from bloomery.report.curves import draw_curves  # noqa: PLC0415 - needs matplotlib
 
     picture: Path = args.output or args.runs[0] / "loss.png"
     draw_curves(args.runs, picture)

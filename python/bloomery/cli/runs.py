@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def needing_torch() -> Generator[None]:
-    """Around imports that need the extra `train`: where it is missing, says what to install."""
+def needing_extra(extra: str = "train") -> Generator[None]:
+    """Around imports that need an extra, most of all torch: where it is missing, says what to install."""
     # Threads that wait for one another by spinning stand in the way of those they wait for, as soon as anything else
     # runs on the machine: measured, a step of the demo took nine times as long beside one busy process per core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -24,7 +24,7 @@ def needing_torch() -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[train]'") from error
+        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[{extra}]'") from error
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def load(args: argparse.Namespace, device: str = "cpu") -> "tuple[TransformerLM, Tokenizer]":
     """Loads the model of a run, and its tokenizer."""
-    with needing_torch():
+    with needing_extra():
         from bloomery.train import load_model  # noqa: PLC0415 - torch takes seconds to import
 
     return load_model(args.folder, args.checkpoint, device)

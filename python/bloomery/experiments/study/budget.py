@@ -1,0 +1,226 @@
+"""Fitting a study into its minutes: a model from a ladder, and as many steps as this machine manages.
+
+The speed is measured, in all places at the same time, as the runs will be. A model is chosen that the time gives at
+least a few tokens for each of its parameters: a larger one would end half-trained, and say less about the question.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from bloomery.accounting import count_parameters, training_flops_per_token
+from bloomery.config import TransformerConfig
+from bloomery.experiments.study.corpora import Prepared
+from bloomery.experiments.study.desk import Desk
+from bloomery.experiments.study.runs import Workers, run_folder
+from bloomery.nn import TransformerLM
+from bloomery.train import RunConfig
+from bloomery.train.config import CheckpointConfig, DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig
+from bloomery.train.loss import fast_loss
+from bloomery.train.runtime import Runtime
+
+_TOKENS_PER_PARAMETER = 4
+_FEWEST_STEPS = 30
+# What is not training: starting the processes, tokenizing, judging and drawing.
+_OVERHEAD_SECONDS = 12.0
+_FOR_TRAINING = 0.85
+_EVALUATIONS = 10
+_MEASURING_SECONDS = 1.5
+# Compiling takes about a minute, which only long runs on an accelerator win back.
+_WORTH_COMPILING_SECONDS = 600.0
+_HELD_OUT = 0.05
+_COURSE_TOKENS, _COURSE_TOKENS_WITHOUT_GPU = 327_680_000, 40_960_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """A size on the ladder."""
+
+    vocab_size: int
+    context_length: int
+    d_model: int
+    num_layers: int
+    num_heads: int
+    batch_size: int
+    max_lr: float
+    """A good one at this size, for studies of something else."""
+
+    @property
+    def model(self) -> TransformerConfig:
+        """The model."""
+        return TransformerConfig(
+            vocab_size=self.vocab_size,
+            context_length=self.context_length,
+            d_model=self.d_model,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+        )
+
+
+LADDER = (
+    Rung(vocab_size=512, context_length=64, d_model=64, num_layers=2, num_heads=4, batch_size=16, max_lr=1e-2),
+    Rung(vocab_size=1024, context_length=128, d_model=128, num_layers=3, num_heads=4, batch_size=16, max_lr=6e-3),
+    Rung(vocab_size=4096, context_length=256, d_model=256, num_layers=4, num_heads=8, batch_size=32, max_lr=3e-3),
+    Rung(vocab_size=10_000, context_length=256, d_model=512, num_layers=4, num_heads=16, batch_size=64, max_lr=1e-3),
+)
+"""From what two processor cores train in a minute to the course's 17M-parameter model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The run that a study varies."""
+
+    model: dict[str, Any]
+    batch_size: int
+    steps: int
+    max_lr: float
+    compile: Literal["auto", "off"]
+    places: str
+    """Where the runs are trained, in words."""
+    speed: float | None
+    """FLOP/s measured in each place; None at full scale, where nothing depends on it."""
+
+    @property
+    def config(self) -> TransformerConfig:
+        """The model."""
+        return TransformerConfig.from_dict(self.model)
+
+    @property
+    def tokens(self) -> int:
+        """That a run sees."""
+        return self.steps * self.batch_size * self.config.context_length
+
+    def run(
+        self,
+        desk: Desk,
+        data: Prepared,
+        name: str,
+        *,
+        max_lr: float | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        model: Mapping[str, Any] | None = None,
+    ) -> RunConfig:
+        """The run as it is, or with something changed; another batch size sees as many tokens.
+
+        The model has the vocabulary of the data's tokenizer.
+        """
+        batch_size = batch_size or self.batch_size
+        steps = max(self.tokens // (batch_size * self.config.context_length), 1)
+        # The usual width of another kind of feed-forward network is another one.
+        changes = {"d_ff": 0, **model} if model else {}
+        return RunConfig(
+            folder=run_folder(desk, name),
+            model=dataclasses.replace(self.config, vocab_size=data.tokenizer.vocab_size, **changes),
+            data=DataConfig(train=[str(data.tokens_path)], held_out=_HELD_OUT, tokenizer=str(data.tokenizer_path)),
+            schedule=ScheduleConfig(max_lr=max_lr or self.max_lr),
+            train=TrainConfig(steps=steps, batch_size=batch_size, seed=seed, compile=self.compile),
+            evaluation=EvaluationConfig(every=max(steps // _EVALUATIONS, 1), windows=128, batch_size=16),
+            checkpoint=CheckpointConfig(every=max(steps // 4, 1), keep=1),
+        )
+
+    def sentences(self, data: Prepared, runs: int) -> list[str]:
+        """What a page says of the runs."""
+        model = self.config
+        parameters = count_parameters(dataclasses.replace(model, vocab_size=data.tokenizer.vocab_size))
+        epochs = self.tokens / ((1 - _HELD_OUT) * data.about["tokens"])
+        return [
+            f"{runs} runs of a model with {parameters:,} parameters (vocabulary {data.tokenizer.vocab_size:,}, context "
+            f"{model.context_length}, d_model {model.d_model}, {model.num_layers} layers, {model.num_heads} heads, d_ff "
+            f"{model.d_ff}), unless said otherwise on {self.tokens:,} tokens each: {self.steps:,} steps of "
+            f"{self.batch_size} windows, {epochs:.2g} times the training part of the corpus.",
+            f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
+            f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them each time. "
+            f"AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a twentieth of the "
+            f"steps, then a cosine down to a tenth of the learning rate. Trained on {self.places}.",
+        ]
+
+
+def make_plan(desk: Desk, workers: Workers, runs: int) -> Plan:
+    """Fits so many runs into the minutes, or takes the course's size; the plan is kept, so that runs can be resumed."""
+    return Plan(**desk.once("plan", lambda: dataclasses.asdict(_plan(desk, workers, runs))))
+
+
+def _plan(desk: Desk, workers: Workers, runs: int) -> Plan:
+    if desk.settings.minutes is None:
+        return _course(workers)
+    seconds = max(60 * desk.settings.minutes - _OVERHEAD_SECONDS, 10) * _FOR_TRAINING
+    # Runs that do not fill the last round leave places empty.
+    rounds = -(-runs // workers.places.count)
+    per_run = seconds / rounds
+    rung, speed = LADDER[0], workers.everywhere(measure_speed, dataclasses.asdict(LADDER[0]))
+    for larger in LADDER[1:]:
+        # Larger models are computed at a higher rate: this errs on the side of finishing.
+        if _steps(larger, speed, per_run) * _tokens(larger) < _TOKENS_PER_PARAMETER * count_parameters(larger.model):
+            break
+        rung = larger
+    if rung is not LADDER[0]:
+        speed = workers.everywhere(measure_speed, dataclasses.asdict(rung))
+    steps = max(_steps(rung, speed, per_run), _FEWEST_STEPS)
+    desk.say(
+        f"{runs} runs of {count_parameters(rung.model):,} parameters, {steps:,} steps of {_tokens(rung):,} tokens each, "
+        f"on {workers.places}"
+    )
+    compiled = workers.places.accelerator is not None and per_run > _WORTH_COMPILING_SECONDS
+    return Plan(
+        model=rung.model.to_dict(),
+        batch_size=rung.batch_size,
+        steps=steps,
+        max_lr=rung.max_lr,
+        compile="auto" if compiled else "off",
+        places=str(workers.places),
+        speed=speed,
+    )
+
+
+def _course(workers: Workers) -> Plan:
+    rung = LADDER[-1]
+    tokens = _COURSE_TOKENS if workers.places.accelerator is not None else _COURSE_TOKENS_WITHOUT_GPU
+    return Plan(
+        model=rung.model.to_dict(),
+        batch_size=rung.batch_size,
+        steps=tokens // _tokens(rung),
+        max_lr=rung.max_lr,
+        compile="auto",
+        places=str(workers.places),
+        speed=None,
+    )
+
+
+def _tokens(rung: Rung) -> int:
+    """Of a step."""
+    return rung.batch_size * rung.context_length
+
+
+def _steps(rung: Rung, speed: float, seconds: float) -> int:
+    flops = training_flops_per_token(rung.model)
+    # An evaluation is forward alone, a third of a step's work on as many tokens.
+    evaluating = (_EVALUATIONS + 2) * 128 * rung.context_length * flops / 3
+    return int(max(seconds * speed - evaluating, 0) / (flops * _tokens(rung)))
+
+
+def measure_speed(values: dict[str, Any]) -> float:
+    """The FLOP/s at which a model of this size trains here, for a moment."""
+    rung = Rung(**values)
+    runtime = Runtime.choose(TrainConfig(compile="off"))
+    model = TransformerLM(rung.model, device=runtime.device)
+    model.use_fused_attention()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    windows = torch.randint(rung.vocab_size, (rung.batch_size, rung.context_length + 1), device=runtime.device)
+    steps, start = 0, 0.0
+    while steps < 4 or time.perf_counter() - start < _MEASURING_SECONDS:
+        if steps == 2:  # the first ones allocate
+            start = time.perf_counter()
+        with runtime.autocast():
+            loss = fast_loss(model, windows[:, :-1], windows[:, 1:])
+        loss.backward()  # pyright: ignore[reportUnknownMemberType] - untyped in torch
+        optimizer.step()
+        optimizer.zero_grad()
+        if runtime.device.type == "cuda":
+            torch.cuda.synchronize()
+        steps += 1
+    return (steps - 2) * _tokens(rung) * training_flops_per_token(rung.model) / (time.perf_counter() - start)
