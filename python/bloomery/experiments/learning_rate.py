@@ -9,7 +9,7 @@ import numpy as np
 from bloomery.experiments.study import training
 from bloomery.experiments.study.budget import make_plan
 from bloomery.experiments.study.desk import Desk, listed
-from bloomery.experiments.study.runs import Outcome, workers
+from bloomery.experiments.study.runs import Outcome, unigram_loss, workers
 from bloomery.report.figures import COLOURS, GREY, legend, new_figure, plain_ticks, shades
 from bloomery.report.page import Figure, Page, Section, Text
 
@@ -39,12 +39,16 @@ def run(desk: Desk) -> Page:
             found |= train([rounded(max(found) * _FACTOR)])
         found |= train(refined(found))
     outcomes = [found[rate] for rate in sorted(found)]
-    results = {"plan": {"tokens": plan.tokens, "steps": plan.steps}, "runs": [each.to_dict() for each in outcomes]}
+    results = {
+        "tokens": plan.tokens,
+        "unigram_loss": unigram_loss(str(data.tokens_path)),
+        "runs": [each.to_dict() for each in outcomes],
+    }
     return Page(
         title="The learning rate",
         question="Which learning rate is best, what happens at higher and lower ones, and how far is the best from the "
         "edge beyond which training diverges?",
-        answer=answers(results["runs"]),
+        answer=answers(results),
         setting=plan.sentences(data, len(outcomes)),
         sections=_sections(outcomes),
         results=results,
@@ -70,8 +74,9 @@ def refined(found: Mapping[float, Outcome]) -> list[float]:
     return [rounded(math.sqrt(best * other)) for other in (below, above)]
 
 
-def answers(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def answers(results: Mapping[str, Any]) -> list[str]:
     """The findings in sentences, from the runs in order of their rates."""
+    runs = results["runs"]
     finished = [run for run in runs if run["valid_loss"] is not None]
     if not finished:
         return [f"Every run diverged, the lowest learning rate, {runs[0]['max_lr']:g}, too: start lower."]
@@ -102,7 +107,12 @@ def answers(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         )
     if diverged:
         first = diverged[0]
-        how = "became infinite or no number" if first["message"] else "ended no lower than it had begun"
+        how = (
+            "became infinite or no number"
+            if first["message"]
+            else "was thrown back above its beginning and ended no better than knowing how frequent each token is "
+            f"({results['unigram_loss']:.3f})"
+        )
         sentences.append(f"At {first['max_lr']:g} training diverged: the loss {how}.")
     rough = [run["max_lr"] for run in runs if run["stability"] != "stable"]
     stable = [run["max_lr"] for run in runs if run["stability"] == "stable" and (not rough or run["max_lr"] < min(rough))]

@@ -129,9 +129,9 @@ class Plan:
         parameters = count_parameters(dataclasses.replace(model, vocab_size=data.tokenizer.vocab_size))
         epochs = self.tokens / ((1 - _HELD_OUT) * data.about["tokens"])
         return [
-            f"{runs} runs of a model with {parameters:,} parameters (vocabulary {data.tokenizer.vocab_size:,}, context "
+            f"{'One run' if runs == 1 else f'{runs} runs'} of a model with {parameters:,} parameters (vocabulary {data.tokenizer.vocab_size:,}, context "
             f"{model.context_length}, d_model {model.d_model}, {model.num_layers} layers, {model.num_heads} heads, d_ff "
-            f"{model.d_ff}), unless said otherwise on {self.tokens:,} tokens each: {self.steps:,} steps of "
+            f"{model.d_ff}), {'' if runs == 1 else 'unless said otherwise '}on {self.tokens:,} tokens{'' if runs == 1 else ' each'}: {self.steps:,} steps of "
             f"{self.batch_size} windows, {epochs:.2g} times the training part of the corpus.",
             f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
             f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them each time. "
@@ -140,15 +140,15 @@ class Plan:
         ]
 
 
-def make_plan(desk: Desk, workers: Workers, runs: int) -> Plan:
-    """Fits so many runs into the minutes, or takes the course's size; the plan is kept, so that runs can be resumed."""
-    return Plan(**desk.once("plan", lambda: dataclasses.asdict(_plan(desk, workers, runs))))
+def make_plan(desk: Desk, workers: Workers, runs: int, *, share: float = 1.0) -> Plan:
+    """Fits so many runs into their share of the minutes, or takes the course's size; kept, so that runs can be resumed."""
+    return Plan(**desk.once("plan", lambda: dataclasses.asdict(_plan(desk, workers, runs, share))))
 
 
-def _plan(desk: Desk, workers: Workers, runs: int) -> Plan:
+def _plan(desk: Desk, workers: Workers, runs: int, share: float) -> Plan:
     if desk.settings.minutes is None:
         return _course(workers)
-    seconds = max(60 * desk.settings.minutes - _OVERHEAD_SECONDS, 10) * _FOR_TRAINING
+    seconds = max(60 * desk.settings.minutes - _OVERHEAD_SECONDS, 10) * _FOR_TRAINING * share
     # Runs that do not fill the last round leave places empty.
     rounds = -(-runs // workers.places.count)
     per_run = seconds / rounds
@@ -162,7 +162,7 @@ def _plan(desk: Desk, workers: Workers, runs: int) -> Plan:
         speed = workers.everywhere(measure_speed, dataclasses.asdict(rung))
     steps = max(_steps(rung, speed, per_run), _FEWEST_STEPS)
     desk.say(
-        f"{runs} runs of {count_parameters(rung.model):,} parameters, {steps:,} steps of {_tokens(rung):,} tokens each, "
+        f"{runs} {'run' if runs == 1 else 'runs'} of {count_parameters(rung.model):,} parameters, {steps:,} steps of {_tokens(rung):,} tokens each, "
         f"on {workers.places}"
     )
     compiled = workers.places.accelerator is not None and per_run > _WORTH_COMPILING_SECONDS

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
+from bloomery.data import open_tokens
 from bloomery.errors import DivergedError
 from bloomery.experiments.study.desk import Desk, write_json
 from bloomery.report.history import History, running_mean
@@ -27,6 +30,7 @@ Stability = Literal["stable", "unstable", "diverged"]
 
 _OUTCOME = "outcome.json"
 _POLL_SECONDS = 0.5
+_CHUNK = 1 << 24
 # A loss that is higher than before the first step by this factor has been thrown back, not merely noisy.
 _THROWN_BACK = 1.05
 
@@ -44,14 +48,17 @@ class Outcome:
     def stability(self) -> Stability:
         """Whether the loss stayed below where it began.
 
-        `diverged`: it became infinite, or ended no lower than it began. `unstable`: at some time it was higher than
-        before the first step, and came back. Otherwise `stable`.
+        `unstable`: at some time it was higher than before the first step, and came back. `diverged`: it became infinite
+        or no number, or it was thrown back and never again better than knowing how frequent each token is. Otherwise
+        `stable`, however slow.
         """
         history = self.history
-        if self.message is not None or not history.final_loss < history.first_loss:
+        if self.message is not None:
             return "diverged"
         highest = max(running_mean(history.train.loss).max(), history.valid.loss.max())
-        return "unstable" if highest > _THROWN_BACK * history.first_loss else "stable"
+        if highest <= _THROWN_BACK * history.first_loss:
+            return "stable"
+        return "unstable" if history.final_loss < unigram_loss(history.config.data.train[0]) else "diverged"
 
     @property
     def loss(self) -> float | None:
@@ -82,6 +89,17 @@ class Outcome:
             "seconds": float(history.train.seconds[-1]) if len(history.train) else 0.0,
             "tokens_per_second": history.tokens_per_second,
         }
+
+
+@cache
+def unigram_loss(tokens: str) -> float:
+    """The loss of a model that knows how frequent each token of a file is, and nothing else: their entropy, in nats."""
+    ids = np.asarray(open_tokens(tokens))
+    counts = np.zeros(np.iinfo(ids.dtype).max + 1 if ids.dtype == np.uint16 else int(ids.max()) + 1, np.int64)
+    for first in range(0, len(ids), _CHUNK):
+        counts += np.bincount(ids[first : first + _CHUNK], minlength=len(counts))
+    shares = counts[counts > 0] / len(ids)
+    return float(-(shares * np.log(shares)).sum())
 
 
 @dataclass(frozen=True)

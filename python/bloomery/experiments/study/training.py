@@ -8,7 +8,7 @@ from bloomery.experiments.study.corpora import Corpus, Prepared, corpora_of, pre
 from bloomery.experiments.study.desk import Desk
 from bloomery.experiments.study.runs import Outcome, training_commands
 from bloomery.report.curves import draw_validation, label_losses
-from bloomery.report.figures import legend, new_figure
+from bloomery.report.figures import new_figure
 from bloomery.report.page import Figure, Table
 from bloomery.units import human_seconds
 
@@ -40,7 +40,7 @@ def curves(name: str, drawn: Mapping[str, tuple[Outcome, Any]], caption: str, *,
         caption: What is to be seen.
         highest: Where the picture ends upwards; what is above is cut off.
     """
-    figure, panels = new_figure(panels=2, width=9.5, share_y=True)
+    figure, panels = new_figure(panels=2, width=9.5, height=5.4, share_y=True)
     for panel, along in zip(panels, ("steps", "seconds"), strict=True):
         for label, (outcome, colour) in drawn.items():
             style = "--" if outcome.stability != "stable" else "-"
@@ -50,7 +50,7 @@ def curves(name: str, drawn: Mapping[str, tuple[Outcome, Any]], caption: str, *,
             lowest = min(outcome.history.valid.loss.min() for outcome, _ in drawn.values())
             panel.set_ylim(lowest - 0.08 * (highest - lowest), highest)
     panels[1].set_ylabel("")
-    legend(panels[1], loc="upper right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return Figure(name, figure, caption)
 
 
