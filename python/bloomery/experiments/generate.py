@@ -213,7 +213,7 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         next(row for row in rows if row["temperature"] == hot["temperature"] and row["top_p"] == top_p) for top_p in (0.9, 1.0)
     )
     sentences.append(
-        f"Top-p repairs a high temperature: at {hot['temperature']:g}, keeping only the likeliest tokens that make up 90% takes the "
+        f"Top-p softens a high temperature: at {hot['temperature']:g}, keeping only the likeliest tokens that make up 90% takes the "
         f"loss of the samples from {whole['loss']:.2f} to {cut['loss']:.2f}"
         + (f" and unknown words from {whole['unknown']:.0%} to {cut['unknown']:.0%}." if "unknown" in whole else ".")
     )
