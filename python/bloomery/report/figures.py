@@ -37,7 +37,7 @@ def plain_ticks(axis: Any, ticks: Sequence[float] | None = None) -> None:
     """Numbers as people write them (0.5, 20, 4,096) in the place of powers of ten."""
     if ticks is not None:
         axis.set_ticks(ticks)
-        axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
 
 

@@ -4,18 +4,15 @@ import base64
 import csv
 import io
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup, escape
 from matplotlib.figure import Figure as Drawing
 
-import bloomery
+from bloomery.report.render import render
 
 REPORT, RESULTS, COMMANDS = "report.html", "results.json", "commands.sh"
 
@@ -148,24 +145,6 @@ def write_page(page: Page, folder: Path) -> Path:
     # Last of all: where there is a page, there is the rest.
     _write(folder / REPORT, html.encode("utf-8", "backslashreplace"))
     return folder / REPORT
-
-
-def render(template: str, **values: Any) -> str:
-    """A template of this package, filled in."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["prose"] = _prose
-    return environment.get_template(template).render(version=bloomery.__version__, **values)
-
-
-def _prose(text: str) -> Markup:
-    """Text for a paragraph, with code between backticks."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def _spell(value: Any, spec: Format) -> str:
