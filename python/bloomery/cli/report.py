@@ -13,8 +13,8 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
     parser = subcommands.add_parser(
         "report",
         help="a page on runs, or a picture of their losses",
-        description="Write a page on a run, or on several side by side: losses by steps, tokens and time, learning rate, gradients, "
-        "and what differs between them. Or draw the losses as one picture.",
+        description="Write a page on a run, or on several side by side: losses by steps, tokens and time, "
+        "learning rate, gradients, and what differs between them. Or draw the losses as one picture.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument(

@@ -1,7 +1,8 @@
 """Studies that run by themselves, from text to results. They need the extra `train` (torch, matplotlib, jinja2).
 
-`STUDIES` are the questions of a course on language models: each is a module here whose `run` takes a desk (`study.desk`)
-and gives a page (`bloomery.report.page`), and `run_study` does one. `demo` goes from text to a model's writing.
+`STUDIES` are the questions of a course on language models: each is a module here whose `run` takes a desk
+(`study.desk`) and gives a page (`bloomery.report.page`), and `run_study` does one. `demo` goes from text to a model's
+writing.
 """
 
 import importlib

@@ -61,7 +61,7 @@ def run(desk: Desk) -> Page:
         outcomes = first | pool.train(dict(tuned))
     groups = {variant: [outcomes[name] for name in variants if variants[name] == variant] for variant in CHANGES}
     groups[NO_NORM_TUNED] = [outcomes[name] for name, _ in tuned]
-    results = {
+    results: dict[str, Any] = {
         "max_lr": plan.max_lr,
         "seeds": len(seeds),
         "no_norm_rates": {f"{rate:g}": tried[rate].to_dict() for rate in sorted(tried)},
@@ -76,11 +76,13 @@ def run(desk: Desk) -> Page:
         answer=answers(results),
         setting=[
             *plan.sentences(data, len(ordered)),
-            f"Every variant has the base's learning rate, {plan.max_lr:g}, but for the one named otherwise, and {len(seeds)} "
-            "seeds: other first weights, other windows to train and to validate on. Differences are between runs of the "
-            "same seed.",
+            (
+                f"Every variant has the base's learning rate, {plan.max_lr:g}, but for the one named otherwise, and "
+                f"{len(seeds)} seeds: other first weights, other windows to train and to validate on. Differences are "
+                "between runs of the same seed."
+            ),
         ],
-        sections=_sections(results, groups, tried, plan, data.tokenizer.vocab_size, ordered),
+        sections=_sections(results, groups, tried, plan, ordered),
         results=results,
         commands=training.commands(desk, [data], ordered),
     )
@@ -105,7 +107,7 @@ def summarise(outcomes: Sequence[Outcome], base: Sequence[Outcome]) -> dict[str,
 
 
 def verdict(differences: Sequence[float], *, diverged: int) -> str:
-    """`diverges`, `worse`, `better`, or `undecided` where the seeds disagree, or differ by more than the variant does."""
+    """`diverges`, `worse`, `better`, or `undecided` where the seeds differ by more than the variant does."""
     if diverged:
         return "diverges"
     if not differences or not (all(each > 0 for each in differences) or all(each < 0 for each in differences)):
@@ -121,13 +123,18 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     variants = results["variants"]
     base = variants[BASE]
     if base["mean"] is None:
-        return [f"The base run diverged at its learning rate of {results['max_lr']:g}: nothing can be compared with it."]
+        return [
+            f"The base run diverged at its learning rate of {results['max_lr']:g}: nothing can be compared with it."
+        ]
     sentences = [
-        f"The base ends at a validation loss of {base['mean']:.3f}; over {results['seeds']} seeds it spreads by "
-        f"{base['spread']:.3f}."
+        (
+            f"The base ends at a validation loss of {base['mean']:.3f}; over {results['seeds']} seeds it spreads by "
+            f"{base['spread']:.3f}."
+        )
     ]
     ordered = sorted(
-        (name for name in variants if name != BASE), key=lambda name: (variants[name]["mean"] is None, -(variants[name]["difference"] or 0))
+        (name for name in variants if name != BASE),
+        key=lambda name: (variants[name]["mean"] is None, -(variants[name]["difference"] or 0)),
     )
     for name in ordered:
         if name == NO_NORM_TUNED and results["no_norm_best"] == results["max_lr"]:
@@ -153,8 +160,8 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     elif tuned["mean"] is not None:
         gain = "it trains at all" if same["mean"] is None else f"the loss is {same['mean'] - tuned['mean']:.3f} lower"
         sentences.append(
-            f"Without norms {'a lower' if rate < results['max_lr'] else 'a higher'} learning rate does better: at {rate:g} "
-            f"instead of {results['max_lr']:g} {gain}."
+            f"Without norms {'a lower' if rate < results['max_lr'] else 'a higher'} learning rate does better: at "
+            f"{rate:g} instead of {results['max_lr']:g} {gain}."
             + (
                 " Norms keep the size of what flows through the layers in hand, and thereby allow for larger steps."
                 if rate < results["max_lr"]
@@ -173,7 +180,6 @@ def _sections(
     groups: Mapping[str, Sequence[Outcome]],
     tried: Mapping[float, Outcome],
     plan: Plan,
-    vocab_size: int,
     ordered: Sequence[Outcome],
 ) -> list[Section]:
     colours = dict(zip(ABOUT, COLOURS, strict=False))
@@ -219,8 +225,8 @@ def _sections(
                 training.curves(
                     "curves",
                     {name: (groups[name][0], colours[name]) for name in ABOUT},
-                    "Validation loss of the first seed by steps and by training time, after the steep beginning; dashed where "
-                    "training was thrown back or diverged.",
+                    "Validation loss of the first seed by steps and by training time, after the steep beginning; "
+                    "dashed where training was thrown back or diverged.",
                     highest=highest,
                 )
             ],
@@ -235,9 +241,9 @@ def _sections(
                     f"The model without norms, first seed; the base's rate is {plan.max_lr:g}.",
                 ),
                 Text(
-                    "What the variants have in common they keep: the final norm stays with post-norm, and SiLU's two matrices "
-                    f"at d_ff = {groups['SiLU'][0].history.config.model.d_ff} have about as many parameters as SwiGLU's three at "
-                    f"{plan.config.d_ff}."
+                    "What the variants have in common they keep: the final norm stays with post-norm, and SiLU's two "
+                    f"matrices at d_ff = {groups['SiLU'][0].history.config.model.d_ff} have about as many parameters "
+                    f"as SwiGLU's three at {plan.config.d_ff}."
                 ),
             ],
         ),
@@ -266,4 +272,6 @@ def _differences(variants: Mapping[str, Any], colours: Mapping[str, str]) -> Fig
     axes.set_yticks([])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlabel("validation loss less the base's of the same seed (nats per token); to the right is worse")
-    return Figure("differences", figure, "How far each variant ends from the base: the mean as a bar, each seed as a dot.")
+    return Figure(
+        "differences", figure, "How far each variant ends from the base: the mean as a bar, each seed as a dot."
+    )

@@ -48,7 +48,7 @@ def run(desk: Desk) -> Page:
         train({size: further(runs) for size, runs in found.items()})
     best = {size: min(runs.values(), key=lambda run: (run.loss is None, run.loss)) for size, runs in found.items()}
     outcomes = [found[size][rate] for size in sorted(found) for rate in sorted(found[size])]
-    results = {
+    results: dict[str, Any] = {
         "tokens": plan.tokens,
         "memory": memory,
         "largest_in_memory": limit,
@@ -58,14 +58,16 @@ def run(desk: Desk) -> Page:
     at_equal_time(results["sizes"], best)
     return Page(
         title="The batch size",
-        question="What does the batch size do to the loss, by the tokens seen and by the time taken, when the learning rate is "
-        "tuned at each size?",
+        question="What does the batch size do to the loss, by the tokens seen and by the time taken, when the learning "
+        "rate is tuned at each size?",
         answer=answers(results),
         setting=[
             *plan.sentences(data, len(outcomes)),
-            f"Every size sees the same number of tokens, so that a batch {_FACTOR} times larger makes {_FACTOR} times fewer "
-            "steps. At each size three learning rates are tried, round the usual one scaled by the root of the size, and one more "
-            "where the best is at the end of the three.",
+            (
+                f"Every size sees the same number of tokens, so that a batch {_FACTOR} times larger makes {_FACTOR} "
+                "times fewer steps. At each size three learning rates are tried, round the usual one scaled by the "
+                "root of the size, and one more where the best is at the end of the three."
+            ),
         ],
         sections=_sections(results, best, outcomes),
         results=results,
@@ -106,33 +108,42 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         return ["Every run diverged."]
     by_tokens = min(rows, key=lambda row: row["valid_loss"])
     by_time = min(rows, key=lambda row: row["loss_when_first_is_done"])
-    fastest, slowest = max(rows, key=lambda row: row["tokens_per_second"]), min(rows, key=lambda row: row["tokens_per_second"])
+    fastest, slowest = (
+        max(rows, key=lambda row: row["tokens_per_second"]),
+        min(rows, key=lambda row: row["tokens_per_second"]),
+    )
     largest = rows[-1]
     sentences = [
-        f"By tokens, a batch of {by_tokens['batch_size']:,} is best: after {results['tokens']:,} tokens its validation loss "
-        f"is {by_tokens['valid_loss']:.3f}.",
-        f"By time, a batch of {by_time['batch_size']:,} is best: after {human_seconds(by_time['first_is_done'])}, when the "
-        f"first size was done with its tokens, it had reached {by_time['loss_when_first_is_done']:.3f}.",
-        f"A batch of {fastest['batch_size']:,} trains {fastest['tokens_per_second']:,.0f} tokens a second, one of "
-        f"{slowest['batch_size']:,} {slowest['tokens_per_second']:,.0f}: "
-        f"{fastest['tokens_per_second'] / slowest['tokens_per_second']:.1f} times fewer.",
+        (
+            f"By tokens, a batch of {by_tokens['batch_size']:,} is best: after {results['tokens']:,} tokens its "
+            f"validation loss is {by_tokens['valid_loss']:.3f}."
+        ),
+        (
+            f"By time, a batch of {by_time['batch_size']:,} is best: after {human_seconds(by_time['first_is_done'])}, "
+            f"when the first size was done with its tokens, it had reached {by_time['loss_when_first_is_done']:.3f}."
+        ),
+        (
+            f"A batch of {fastest['batch_size']:,} trains {fastest['tokens_per_second']:,.0f} tokens a second, one of "
+            f"{slowest['batch_size']:,} {slowest['tokens_per_second']:,.0f}: "
+            f"{fastest['tokens_per_second'] / slowest['tokens_per_second']:.1f} times fewer."
+        ),
     ]
     if largest is not by_tokens:
         sentences.append(
-            f"The largest, {largest['batch_size']:,}, ends at {largest['valid_loss']:.3f}: it makes {largest['steps']:,} steps where "
-            f"a batch of {by_tokens['batch_size']:,} makes {by_tokens['steps']:,}, and a step on more windows has a better "
-            "gradient but no longer reach."
+            f"The largest, {largest['batch_size']:,}, ends at {largest['valid_loss']:.3f}: it makes "
+            f"{largest['steps']:,} steps where a batch of {by_tokens['batch_size']:,} makes {by_tokens['steps']:,}, "
+            "and a step on more windows has a better gradient but no longer reach."
         )
     slope = exponent(rows)
     if slope is not None:
         sentences.append(
-            f"The best learning rate goes with the batch size to the power of {slope:.2f} "
-            f"(from {rows[0]['max_lr']:g} at {rows[0]['batch_size']:,} to {largest['max_lr']:g} at {largest['batch_size']:,}); "
-            "the usual rules of thumb are 0.5 for Adam and 1 for SGD."
+            f"The best learning rate goes with the batch size to the power of {slope:.2f} (from {rows[0]['max_lr']:g} "
+            f"at {rows[0]['batch_size']:,} to {largest['max_lr']:g} at {largest['batch_size']:,}); the usual rules of "
+            "thumb are 0.5 for Adam and 1 for SGD."
         )
     sentences.append(
-        f"Memory would hold a batch of {results['largest_in_memory']:,} ({human_bytes(results['memory'])} are free), by the formula "
-        "of the accounting study for the plain model."
+        f"Memory would hold a batch of {results['largest_in_memory']:,} ({human_bytes(results['memory'])} are free), "
+        "by the formula of the accounting study for the plain model."
         + (
             " The sweep ends earlier because the tokens would make too few steps."
             if results["largest_in_memory"] >= _FACTOR * largest["batch_size"]
@@ -146,7 +157,8 @@ def exponent(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The slope of the best learning rate over the batch size, both as logarithms."""
     if len(rows) < 2:
         return None
-    return float(np.polyfit(*(np.log([row[name] for row in rows]) for name in ("batch_size", "max_lr")), 1)[0])
+    sizes, rates = (np.log([row[name] for row in rows]) for name in ("batch_size", "max_lr"))
+    return float(np.polyfit(sizes, rates, 1)[0])
 
 
 def available_memory() -> int:
@@ -196,8 +208,8 @@ def _sections(results: Mapping[str, Any], best: Mapping[int, Outcome], outcomes:
                         ]
                         for row in rows
                     ],
-                    f"Each size at its best learning rate. Equal time: {human_seconds(rows[0]['first_is_done'])}, when the first "
-                    "size was done.",
+                    f"Each size at its best learning rate. Equal time: {human_seconds(rows[0]['first_is_done'])}, "
+                    "when the first size was done.",
                 ),
             ],
         ),
@@ -220,7 +232,9 @@ def _curves(best: Mapping[int, Outcome]) -> Figure:
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=6, frameon=False, title="batch size", fontsize=9)
     return Figure(
-        "curves", figure, "Validation loss of each batch size at its best learning rate, by tokens seen and by time taken."
+        "curves",
+        figure,
+        "Validation loss of each batch size at its best learning rate, by tokens seen and by time taken.",
     )
 
 
@@ -239,4 +253,6 @@ def _rates(outcomes: Sequence[Outcome]) -> Figure:
     axes.set_xlabel("learning rate")
     axes.set_ylabel("final validation loss (nats per token)")
     legend(axes, title="batch size")
-    return Figure("rates", figure, "Final validation loss by learning rate for each batch size; the large dots are the best.")
+    return Figure(
+        "rates", figure, "Final validation loss by learning rate for each batch size; the large dots are the best."
+    )

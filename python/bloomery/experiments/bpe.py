@@ -3,7 +3,7 @@
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bloomery.errors import TrainingStoppedEarly
 from bloomery.experiments.study.corpora import END_OF_TEXT, Prepared, prepare_all
 from bloomery.experiments.study.desk import Desk, listed
 from bloomery.experiments.study.process import watch
-from bloomery.report.figures import COLOURS, legend, new_figure, plain_ticks, short_ticks
+from bloomery.report.figures import COLOURS, legend, new_figure, percent_ticks, plain_ticks, short_ticks
 from bloomery.report.page import Figure, Page, Section, Table, Text
 from bloomery.tokenizer.inspect import Token, inspect
 from bloomery.units import human_bytes, human_seconds
@@ -26,12 +26,16 @@ _COMPRESSED_BYTES = 4_000_000
 """Of text whose length in tokens is counted for each size of the vocabulary."""
 _REPEATS = 3
 _ALIKE = bytes(
-    ord("a") if chr(byte).isascii() and chr(byte).isalpha() else ord("0") if chr(byte).isascii() and chr(byte).isdigit() else byte
+    ord("a")
+    if chr(byte).isascii() and chr(byte).isalpha()
+    else ord("0")
+    if chr(byte).isascii() and chr(byte).isdigit()
+    else byte
     for byte in range(256)
 )
 """Makes every ASCII letter an a and every digit a 0: about as many words, and next to no different ones."""
 # What the course allows for its two corpora.
-_COURSE = "The course allows 30 minutes and 30 GB for TinyStories (2.2 GB), and 12 hours and 100 GB for its OpenWebText sample (12 GB)."
+_COURSE = "The course allows 30 minutes and 30 GB for TinyStories, 12 hours and 100 GB for its OpenWebText sample."
 
 PHASES = ("read", "scan", "count", "merge")
 KINDS = {
@@ -51,18 +55,21 @@ def run(desk: Desk) -> Page:
     """Trains on each corpus, measures, and writes it up."""
     prepared = prepare_all(desk)
     found = {each.name: desk.once(each.name, lambda each=each: _study(desk, each)) for each in prepared}
-    results = {"corpora": found}
+    results: dict[str, Any] = {"corpora": found}
     return Page(
         title="Training BPE tokenizers",
-        question="How long does training take and how much memory, where does the time go, and what are the longest tokens: do "
-        "they make sense?",
+        question="How long does training take and how much memory, where does the time go, and what are the longest "
+        "tokens: do they make sense?",
         answer=answers(found),
         setting=[
-            "Each tokenizer was trained by the command below in a process of its own, whose memory, with that of any children, was "
-            "read every 5 ms; all threads share it. " + _COURSE,
-            f"Where the time goes was measured on the first {human_bytes(_PHASES_BYTES, digits=0)} at most, the best of "
-            f"{_REPEATS} times. Text is scanned into words and these are counted in one pass; the two are told apart by passing over "
-            "the same text once more with all letters made alike, so that there are hardly any different words to count.",
+            "Each tokenizer was trained by the command below in a process of its own, whose memory, with that of any "
+            "children, was read every 5 ms; all threads share it. " + _COURSE,
+            (
+                f"Where the time goes was measured on the first {human_bytes(_PHASES_BYTES, digits=0)} at most, the "
+                f"best of {_REPEATS} times. Text is scanned into words and these are counted in one pass; the two are "
+                "told apart by passing over the same text once more with all letters made alike, so that there are "
+                "hardly any different words to count."
+            ),
         ],
         sections=_sections(found),
         results=results,
@@ -206,25 +213,30 @@ def answers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         spelled = ", ".join(f"{phase} {each['phases'][phase] / total:.0%}" for phase in PHASES)
         sentences.append(f"Most of the time on {name} goes into the phase `{most}` ({spelled}).")
         tokens = each["longest"]
-        kinds = {kind: sum(token["kind"] == kind for token in tokens) for kind in dict.fromkeys(token["kind"] for token in tokens)}
+        kinds = {
+            kind: sum(token["kind"] == kind for token in tokens)
+            for kind in dict.fromkeys(token["kind"] for token in tokens)
+        }
         told = listed([f"{count} {kind if count == 1 else KINDS[kind]}" for kind, count in kinds.items()])
         sensible = kinds.get("word", 0) + kinds.get("words", 0)
         sentences.append(
-            f"The longest token of {name} is `{tokens[0]['escaped']}`, {tokens[0]['bytes']} bytes, in the text {tokens[0]['count']:,} "
-            f"times. The {len(tokens)} longest are {told}. "
+            f"The longest token of {name} is `{tokens[0]['escaped']}`, {tokens[0]['bytes']} bytes, in the text "
+            f"{tokens[0]['count']:,} times. The {len(tokens)} longest are {told}. "
             + (
                 "They make sense: they are words that the corpus repeats."
                 if sensible >= 0.8 * len(tokens)
-                else "Most of them make sense, as words that the corpus repeats; the rest is how its text is laid out or was damaged."
+                else "Most of them make sense, as words that the corpus repeats; the rest is how its text is laid out "
+                "or was damaged."
                 if sensible >= 0.5 * len(tokens)
-                else "As words most of them make no sense, but as compression they do: they are what this text repeats most at length."
+                else "As words most of them make no sense, but as compression they do: they are what this text "
+                "repeats most at length."
             )
         )
         size, words, unique = each["words"][-1]
         half = next((row for row in each["words"] if row[0] >= size // 2), each["words"][0])
         sentences.append(
-            f"In {human_bytes(size)} of {name} there are {words:,} words, {unique:,} of them different; its second half still brings "
-            f"{(unique - half[2]) / unique:.0%} of these."
+            f"In {human_bytes(size)} of {name} there are {words:,} words, {unique:,} of them different; its second "
+            f"half still brings {(unique - half[2]) / unique:.0%} of these."
         )
     return sentences
 
@@ -278,8 +290,9 @@ def _sections(found: Mapping[str, Mapping[str, Any]]) -> list[Section]:
             [
                 _curves(found),
                 Text(
-                    "The first merges win the most: each later pair is rarer than the one before. Different words grow more slowly than "
-                    "the text, so that training, which looks at different words only, does not take as much longer as the text is larger."
+                    "The first merges win the most: each later pair is rarer than the one before. Different words "
+                    "grow more slowly than the text, so that training, which looks at different words only, does not "
+                    "take as much longer as the text is larger."
                 ),
             ],
         ),
@@ -301,7 +314,8 @@ def _sections(found: Mapping[str, Mapping[str, Any]]) -> list[Section]:
                             ]
                             for token in each["longest"]
                         ],
-                        "Spaces are shown as ␣. A token that is in the text 0 times was merged into longer ones each time.",
+                        "Spaces are shown as ␣. A token that is in the text 0 times was merged into longer ones each "
+                        "time.",
                     )
                 ],
             )
@@ -312,7 +326,7 @@ def _sections(found: Mapping[str, Mapping[str, Any]]) -> list[Section]:
 
 def _phases_figure(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure, (axes,) = new_figure(height=1.4 + 0.6 * len(found))
-    for place, each in enumerate(reversed(found.values())):
+    for place, each in enumerate(reversed(list(found.values()))):
         total, left = sum(each["phases"].values()), 0.0
         for phase, colour in zip(PHASES, COLOURS, strict=False):
             share = each["phases"][phase] / total
@@ -320,8 +334,8 @@ def _phases_figure(found: Mapping[str, Mapping[str, Any]]) -> Figure:
             if share > 0.05:
                 axes.text(left + share / 2, place, f"{share:.0%}", ha="center", va="center", color="white", fontsize=9)
             left += share
-    axes.set_yticks(range(len(found)), list(reversed(found)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_yticks(range(len(found)), list(found)[::-1])
+    percent_ticks(axes.xaxis)
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, 1)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -345,4 +359,8 @@ def _curves(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     words.set_xlabel("text")
     words.set_ylabel("different words")
     legend(merges)
-    return Figure("merges", figure, "Compression by the size of the vocabulary (left), and different words by the length of the text (right).")
+    return Figure(
+        "merges",
+        figure,
+        "Compression by the size of the vocabulary (left), and different words by the length of the text (right).",
+    )

@@ -34,20 +34,25 @@ def run(desk: Desk) -> Page:
         plan = make_plan(desk, pool, 2 * runs)
         small = plan.config.vocab_size
         data = {
-            f"{corpus.name}-{size}": prepare(desk, corpus, size) for corpus in corpora[:2] for size in (small, _LARGER * small)
+            f"{corpus.name}-{size}": prepare(desk, corpus, size)
+            for corpus in corpora[:2]
+            for size in (small, _LARGER * small)
         }
         trained = pool.train({name: plan.run(desk, prepared, name) for name, prepared in data.items()})
     rows = [row(trained[name], prepared) for name, prepared in data.items()]
-    results = {"rows": rows, "samples": {name: sample(trained[name]) for name in trained}}
+    results: dict[str, Any] = {"rows": rows, "samples": {name: sample(trained[name]) for name in trained}}
     return Page(
         title="One model on two corpora",
-        question="How does the same model do on two corpora with the same steps, and how are losses to be compared when the "
-        "tokens are not the same?",
+        question="How does the same model do on two corpora with the same steps, and how are losses to be compared "
+        "when the tokens are not the same?",
         answer=answers(rows),
         setting=[
             *plan.sentences(next(iter(data.values())), len(trained)),
-            f"The same model and steps on {corpora[0].name} and on {corpora[1].name}, with a tokenizer of its own for each, and once "
-            f"more with {_LARGER} times the vocabulary, which changes the embedding and the output head only.",
+            (
+                f"The same model and steps on {corpora[0].name} and on {corpora[1].name}, with a tokenizer of its own "
+                f"for each, and once more with {_LARGER} times the vocabulary, which changes the embedding and the "
+                "output head only."
+            ),
         ],
         sections=_sections(rows, results["samples"], trained),
         results=results,
@@ -80,22 +85,27 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if diverged:
         return [f"Training diverged on {', '.join(diverged)}: the corpora cannot be compared at this learning rate."]
     first, first_large, second, second_large = rows
-    harder, easier = (first, second) if first["valid_bits_per_byte"] > second["valid_bits_per_byte"] else (second, first)
+    harder, easier = (
+        (first, second) if first["valid_bits_per_byte"] > second["valid_bits_per_byte"] else (second, first)
+    )
     sentences = [
-        f"With {easier['vocab_size']:,} tokens each, the model ends at {easier['valid_loss']:.3f} nats a token on "
-        f"{easier['corpus']} and at {harder['valid_loss']:.3f} on {harder['corpus']}. By the byte that is "
-        f"{easier['valid_bits_per_byte']:.3f} and {harder['valid_bits_per_byte']:.3f} bits: after the same training, a byte of "
-        f"{harder['corpus']} keeps {harder['valid_bits_per_byte'] / easier['valid_bits_per_byte']:.2f} times as much that the model "
-        "could not foresee."
+        (
+            f"With {easier['vocab_size']:,} tokens each, the model ends at {easier['valid_loss']:.3f} nats a token on "
+            f"{easier['corpus']} and at {harder['valid_loss']:.3f} on {harder['corpus']}. By the byte that is "
+            f"{easier['valid_bits_per_byte']:.3f} and {harder['valid_bits_per_byte']:.3f} bits: after the same "
+            f"training, a byte of {harder['corpus']} keeps "
+            f"{harder['valid_bits_per_byte'] / easier['valid_bits_per_byte']:.2f} times as much that the model could "
+            "not foresee."
+        )
     ]
     for small, large in ((first, first_large), (second, second_large)):
         worse = large["valid_loss"] > small["valid_loss"]
         better_bits = large["valid_bits_per_byte"] < small["valid_bits_per_byte"]
         sentences.append(
-            f"On {small['corpus']}, a vocabulary of {large['vocab_size']:,} instead of {small['vocab_size']:,} changes the loss of a "
-            f"token from {small['valid_loss']:.3f} to {large['valid_loss']:.3f}, but a token stands for "
-            f"{large['bytes_per_token']:.2f} bytes instead of {small['bytes_per_token']:.2f}: by the byte the loss goes from "
-            f"{small['valid_bits_per_byte']:.3f} to {large['valid_bits_per_byte']:.3f} bits."
+            f"On {small['corpus']}, a vocabulary of {large['vocab_size']:,} instead of {small['vocab_size']:,} "
+            f"changes the loss of a token from {small['valid_loss']:.3f} to {large['valid_loss']:.3f}, but a token "
+            f"stands for {large['bytes_per_token']:.2f} bytes instead of {small['bytes_per_token']:.2f}: by the byte "
+            f"the loss goes from {small['valid_bits_per_byte']:.3f} to {large['valid_bits_per_byte']:.3f} bits."
             + (
                 " Told by tokens it looks worse, and it is better."
                 if worse and better_bits
@@ -105,13 +115,15 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             )
         )
     sentences.append(
-        "So losses a token compare models of one tokenizer only. Bits a byte, loss / (ln 2 · bytes a token), ask every model the "
-        "same question: how many bits it would take to write the text down with its help."
+        "So losses a token compare models of one tokenizer only. Bits a byte, loss / (ln 2 · bytes a token), ask "
+        "every model the same question: how many bits it would take to write the text down with its help."
     )
     return sentences
 
 
-def _sections(rows: Sequence[Mapping[str, Any]], samples: Mapping[str, str], trained: Mapping[str, Outcome]) -> list[Section]:
+def _sections(
+    rows: Sequence[Mapping[str, Any]], samples: Mapping[str, str], trained: Mapping[str, Outcome]
+) -> list[Section]:
     colours = dict(zip(trained, COLOURS, strict=False))
     return [
         Section(
@@ -147,7 +159,10 @@ def _sections(rows: Sequence[Mapping[str, Any]], samples: Mapping[str, str], tra
         Section(
             "What the models write",
             [
-                Text(f"{_SAMPLE_TOKENS} tokens at most from the beginning of a document, at temperature 0.8 and top-p 0.95, one seed."),
+                Text(
+                    f"{_SAMPLE_TOKENS} tokens at most from the beginning of a document, at temperature 0.8 and top-p "
+                    "0.95, one seed."
+                ),
                 *(block for name, text in samples.items() for block in (Text(name), Listing(text))),
             ],
         ),
@@ -163,7 +178,9 @@ def _bars(rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Figu
         for place, each in enumerate(rows):
             if each[key] is not None:
                 panel.bar(place, each[key], 0.65, color=colours[each["run"]])
-                panel.annotate(f"{each[key]:.2f}", (place, each[key]), (0, 3), textcoords="offset points", ha="center", fontsize=9)
+                panel.annotate(
+                    f"{each[key]:.2f}", (place, each[key]), (0, 3), textcoords="offset points", ha="center", fontsize=9
+                )
         panel.set_xticks(range(len(rows)), [f"{each['corpus']}\n{each['vocab_size']:,}" for each in rows], fontsize=8)
         panel.set_ylabel(f"validation loss, {label}")
         panel.grid(axis="x", visible=False)
@@ -180,5 +197,7 @@ def _curves(trained: Mapping[str, Outcome], colours: Mapping[str, str]) -> Figur
     for panel, label in zip(panels, ("nats a token", "bits a byte"), strict=True):
         panel.set_xlabel("step")
         panel.set_ylabel(f"validation loss, {label}")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9
+    )
     return Figure("curves", figure, "Validation losses by step, by the token and by the byte.")

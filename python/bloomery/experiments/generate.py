@@ -4,11 +4,13 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor
 
 from bloomery import Tokenizer
 from bloomery.data import open_tokens
@@ -53,7 +55,7 @@ def run(desk: Desk) -> Page:
     settings += [Sampling(temperature=temperature, top_p=top_p) for temperature in TEMPERATURES for top_p in TOP_P]
     rows = [write(model, tokenizer, sampling, known) for sampling in settings]
     real = held_out_stretches(history)
-    results = {
+    results: dict[str, Any] = {
         "rows": rows,
         "held_out": averages([measure(model, tokenizer, ids, known) for ids in real]) if real else None,
         "next_token": next_token(model, tokenizer, real[0] if real else [tokenizer.eot_id]),
@@ -65,8 +67,11 @@ def run(desk: Desk) -> Page:
         answer=answers(results),
         setting=[
             *setting,
-            f"At each setting the model writes {_SAMPLES} samples of {TOKENS} tokens from the beginning of a document, and goes on "
-            f"where it ends one. Its context is {model.config.context_length} tokens; when that is full, the older half is dropped.",
+            (
+                f"At each setting the model writes {_SAMPLES} samples of {TOKENS} tokens from the beginning of a "
+                f"document, and goes on where it ends one. Its context is {model.config.context_length} tokens; when "
+                "that is full, the older half is dropped."
+            ),
         ],
         sections=_sections(results),
         results=results,
@@ -92,7 +97,9 @@ def write(model: TransformerLM, tokenizer: Tokenizer, sampling: Sampling, known:
     }
 
 
-def measure(model: TransformerLM, tokenizer: Tokenizer, ids: Sequence[int], known: set[str] | None) -> dict[str, float | None]:
+def measure(
+    model: TransformerLM, tokenizer: Tokenizer, ids: Sequence[int], known: set[str] | None
+) -> dict[str, float | None]:
     """How much of a text is repetition, how much of it is words that are none, and how likely the model finds it."""
     runs = [tuple(ids[first : first + _REPEATED]) for first in range(len(ids) - _REPEATED + 1)]
     found = words(tokenizer.decode(ids))[:-1]  # the last one may be cut off
@@ -134,7 +141,7 @@ def known_words(history: History, tokenizer: Tokenizer) -> set[str] | None:
 
 
 def held_out_stretches(history: History) -> list[list[int]]:
-    """Real text, as long as the samples: from the end of the validation file, or of the training file's held-out part."""
+    """Real text, as long as the samples: from the end of the validation file, or else of the training file."""
     data = history.config.data
     path = Path((*data.valid, *data.train)[0])
     if not path.exists():
@@ -146,8 +153,11 @@ def held_out_stretches(history: History) -> list[list[int]]:
 
 def averages(measured: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
     """The mean of each measure that there is."""
+    columns = {name: [each[name] for each in measured] for name in measured[0]}
     return {
-        name: float(np.mean([each[name] for each in measured])) for name in measured[0] if measured[0][name] is not None
+        name: fmean(value for value in values if value is not None)
+        for name, values in columns.items()
+        if None not in values
     }
 
 
@@ -166,19 +176,24 @@ def next_token(model: TransformerLM, tokenizer: Tokenizer, stretch: Sequence[int
     logits = logits[place]
     order = logits.argsort(descending=True)
     probabilities = {
-        f"{temperature:g}": Sampling(temperature=temperature).probabilities(logits)[order] for temperature in TEMPERATURES
+        f"{temperature:g}": Sampling(temperature=temperature).probabilities(logits)[order]
+        for temperature in TEMPERATURES
     }
     return {
-        "context": tokenizer.decode(window[: place + 1].tolist()),
+        "context": tokenizer.decode(_listed(window[: place + 1])),
         "entropy": entropies[place].item(),
-        "tokens": [tokenizer.decode([token]) for token in order[:_LIKELIEST].tolist()],
-        "probabilities": {name: values[:_LIKELIEST].tolist() for name, values in probabilities.items()},
+        "tokens": [tokenizer.decode([token]) for token in _listed(order[:_LIKELIEST])],
+        "probabilities": {name: _listed(values[:_LIKELIEST]) for name, values in probabilities.items()},
         "nucleus": {
             name: {f"{top_p:g}": int((values.cumsum(0) < top_p).sum()) + 1 for top_p in TOP_P if top_p < 1}
             for name, values in probabilities.items()
         },
         "vocab_size": len(logits),
     }
+
+
+def _listed(values: Tensor) -> list[Any]:
+    return values.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - untyped in torch
 
 
 def answers(results: Mapping[str, Any]) -> list[str]:
@@ -189,12 +204,12 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     cold, hot = plain[0], plain[-1]
     unit = next(row for row in plain if row["temperature"] == 1.0)
     sentences = [
-        f"Always taking the likeliest token (temperature 0) repeats itself: {greedy['repeated']:.0%} of the {_REPEATED}-token "
-        f"stretches came before in the same sample"
+        f"Always taking the likeliest token (temperature 0) repeats itself: {greedy['repeated']:.0%} of the "
+        f"{_REPEATED}-token stretches came before in the same sample"
         + (f", against {real['repeated']:.0%} in real text." if real else "."),
         f"Raising the temperature from {cold['temperature']:g} to {hot['temperature']:g} takes repetition from "
-        f"{cold['repeated']:.0%} to {hot['repeated']:.0%}, and the loss that the model itself gives to what it wrote from "
-        f"{cold['loss']:.2f} to {hot['loss']:.2f} nats a token"
+        f"{cold['repeated']:.0%} to {hot['repeated']:.0%}, and the loss that the model itself gives to what it wrote "
+        f"from {cold['loss']:.2f} to {hot['loss']:.2f} nats a token"
         + (
             f"; words that the training text does not have go from {cold['unknown']:.0%} to {hot['unknown']:.0%}."
             if "unknown" in cold
@@ -205,25 +220,28 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         nearest = min(rows, key=lambda row: abs(row["loss"] - real["loss"]))
         top_p = "" if nearest["top_p"] in {None, 1.0} else f" and top-p {nearest['top_p']:g}"
         sentences.append(
-            f"Held-out text has a loss of {real['loss']:.2f}: what people write is not what is likeliest. At temperature 1 without a "
-            f"filter the samples have {unit['loss']:.2f}, as they must be near it if the model's probabilities are right; the "
-            f"setting nearest to real text is temperature {nearest['temperature']:g}{top_p}."
+            f"Held-out text has a loss of {real['loss']:.2f}: what people write is not what is likeliest. At "
+            f"temperature 1 without a filter the samples have {unit['loss']:.2f}, as they must be near it if the "
+            "model's probabilities are right; the setting nearest to real text is temperature "
+            f"{nearest['temperature']:g}{top_p}."
         )
     cut, whole = (
-        next(row for row in rows if row["temperature"] == hot["temperature"] and row["top_p"] == top_p) for top_p in (0.9, 1.0)
+        next(row for row in rows if row["temperature"] == hot["temperature"] and row["top_p"] == top_p)
+        for top_p in (0.9, 1.0)
     )
     sentences.append(
-        f"Top-p softens a high temperature: at {hot['temperature']:g}, keeping only the likeliest tokens that make up 90% takes the "
-        f"loss of the samples from {whole['loss']:.2f} to {cut['loss']:.2f}"
+        f"Top-p softens a high temperature: at {hot['temperature']:g}, keeping only the likeliest tokens that make up "
+        f"90% takes the loss of the samples from {whole['loss']:.2f} to {cut['loss']:.2f}"
         + (f" and unknown words from {whole['unknown']:.0%} to {cut['unknown']:.0%}." if "unknown" in whole else ".")
     )
     nucleus = results["next_token"]["nucleus"]
     low, high = f"{cold['temperature']:g}", f"{hot['temperature']:g}"
     sentences.append(
-        f"Why: temperature divides the logits, so that a high one flattens the distribution and gives weight to the long tail. At the "
-        f"place shown below 90% of the probability lies on {nucleus[low]['0.9']:,} of {results['next_token']['vocab_size']:,} "
-        f"tokens at temperature {low}, and on {nucleus[high]['0.9']:,} at {high}. Each token of the tail is unlikely, all of them "
-        "together are not, and one wrong token leads to the next; top-p cuts the tail where it begins."
+        "Why: temperature divides the logits, so that a high one flattens the distribution and gives weight to the "
+        f"long tail. At the place shown below 90% of the probability lies on {nucleus[low]['0.9']:,} of "
+        f"{results['next_token']['vocab_size']:,} tokens at temperature {low}, and on {nucleus[high]['0.9']:,} at "
+        f"{high}. Each token of the tail is unlikely, all of them together are not, and one wrong token leads to the "
+        "next; top-p cuts the tail where it begins."
     )
     return sentences
 
@@ -235,7 +253,11 @@ def _trained(desk: Desk) -> tuple[Path, list[str], list[list[str]]]:
         if not (folder / CONFIG).is_file():
             raise ArgumentError(f"{folder} is not the folder of a run: it has no {CONFIG}")
         history = History.read(folder)
-        return folder, [f"The model is that of {folder}, with a validation loss of {history.final_loss:.3f}."], [desk.command()]
+        return (
+            folder,
+            [f"The model is that of {folder}, with a validation loss of {history.final_loss:.3f}."],
+            [desk.command()],
+        )
     with workers(desk, 1) as pool:
         plan = make_plan(desk, pool, 1, share=_TRAINING_SHARE)
         data = training.training_data(desk, plan)
@@ -255,12 +277,20 @@ def _sampling_commands(folder: Path) -> Iterator[list[str]]:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return "the likeliest token" if row["temperature"] == 0 else f"temperature {row['temperature']:g}, top-p {row['top_p']:g}"
+    return (
+        "the likeliest token"
+        if row["temperature"] == 0
+        else f"temperature {row['temperature']:g}, top-p {row['top_p']:g}"
+    )
 
 
 def _sections(results: Mapping[str, Any]) -> list[Section]:
     rows, real = results["rows"], results["held_out"]
-    measured = {"repeated": f"repeated {_REPEATED}-token stretches", "unknown": "unknown words", "loss": "loss of the samples"}
+    measured = {
+        "repeated": f"repeated {_REPEATED}-token stretches",
+        "unknown": "unknown words",
+        "loss": "loss of the samples",
+    }
     measured = {name: label for name, label in measured.items() if name in rows[0]}
     formats = {"repeated": ".1%", "unknown": ".1%", "loss": ".3f"}
     table = [[_label(row), *(row[name] for name in measured)] for row in rows]
@@ -295,13 +325,19 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
             "The samples",
             [
                 Text(f"The first sample of each setting, {TOKENS} tokens each."),
-                *(block for row in rows for block in (Text(f"{_label(row)[0].upper()}{_label(row)[1:]}:"), Listing(row["text"]))),
+                *(
+                    block
+                    for row in rows
+                    for block in (Text(f"{_label(row)[0].upper()}{_label(row)[1:]}:"), Listing(row["text"]))
+                ),
             ],
         ),
     ]
 
 
-def _measures(rows: Sequence[Mapping[str, Any]], real: Mapping[str, float] | None, measured: Mapping[str, str]) -> Figure:
+def _measures(
+    rows: Sequence[Mapping[str, Any]], real: Mapping[str, float] | None, measured: Mapping[str, str]
+) -> Figure:
     figure, panels = new_figure(panels=len(measured), width=9.5, height=4)
     for panel, (name, label) in zip(panels, measured.items(), strict=True):
         for top_p, colour in zip(TOP_P, shades(len(TOP_P)), strict=True):
@@ -312,8 +348,14 @@ def _measures(rows: Sequence[Mapping[str, Any]], real: Mapping[str, float] | Non
             panel.axhline(real[name], color=GREY, linestyle="--", linewidth=1, label="real text")
         panel.set_xlabel("temperature")
         panel.set_title(label, fontsize=10)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    return Figure("measures", figure, "What temperature and top-p do to repetition, to made-up words, and to how likely the model finds the text.")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9
+    )
+    return Figure(
+        "measures",
+        figure,
+        "What temperature and top-p do to repetition, to made-up words, and to how likely the model finds the text.",
+    )
 
 
 def _distribution(found: Mapping[str, Any]) -> Figure:
@@ -322,10 +364,18 @@ def _distribution(found: Mapping[str, Any]) -> Figure:
     names = list(found["probabilities"])
     width = 0.8 / len(names)
     for index, (name, colour) in enumerate(zip(names, shades(len(names)), strict=True)):
-        axes.bar(places + width * (index - (len(names) - 1) / 2), found["probabilities"][name], width, color=colour, label=name)
+        axes.bar(
+            places + width * (index - (len(names) - 1) / 2),
+            found["probabilities"][name],
+            width,
+            color=colour,
+            label=name,
+        )
     labels = [token if token.isascii() and token.isprintable() else ascii(token)[1:-1] for token in found["tokens"]]
     axes.set_xticks(places, [label.replace("$", r"\$").replace(" ", "␣") for label in labels], rotation=30, ha="right")
     axes.set_ylabel("probability")
     axes.grid(axis="x", visible=False)
     legend(axes, title="temperature")
-    return Figure("distribution", figure, "The likeliest next tokens at that place, and their probabilities by temperature.")
+    return Figure(
+        "distribution", figure, "The likeliest next tokens at that place, and their probabilities by temperature."
+    )

@@ -39,7 +39,7 @@ def run(desk: Desk) -> Page:
             found |= train([rounded(max(found) * _FACTOR)])
         found |= train(refined(found))
     outcomes = [found[rate] for rate in sorted(found)]
-    results = {
+    results: dict[str, Any] = {
         "tokens": plan.tokens,
         "unigram_loss": unigram_loss(str(data.tokens_path)),
         "runs": [each.to_dict() for each in outcomes],
@@ -82,8 +82,10 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         return [f"Every run diverged, the lowest learning rate, {runs[0]['max_lr']:g}, too: start lower."]
     best = min(finished, key=lambda run: run["valid_loss"])
     sentences = [
-        f"The best learning rate is {best['max_lr']:g}, with a validation loss of {best['valid_loss']:.3f}; before the "
-        f"first step it was {best['first_loss']:.3f}."
+        (
+            f"The best learning rate is {best['max_lr']:g}, with a validation loss of {best['valid_loss']:.3f}; "
+            f"before the first step it was {best['first_loss']:.3f}."
+        )
     ]
     if best is runs[0] or best is runs[-1]:
         end = "lowest" if best is runs[0] else "highest"
@@ -91,7 +93,8 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     near = [run for run in finished if run["valid_loss"] - best["valid_loss"] <= 0.01 * best["valid_loss"]]
     if len(near) > 1:
         sentences.append(
-            f"The optimum is flat: from {near[0]['max_lr']:g} to {near[-1]['max_lr']:g} the loss is within one percent of it."
+            f"The optimum is flat: from {near[0]['max_lr']:g} to {near[-1]['max_lr']:g} the loss is within one "
+            "percent of it."
         )
     lowest = finished[0]
     if lowest is not best:
@@ -102,8 +105,8 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     unstable = [run for run in runs if run["stability"] == "unstable"]
     if unstable:
         sentences.append(
-            f"At {listed([format(run['max_lr'], 'g') for run in unstable])} the loss was thrown back above where it had begun, and "
-            "came down again as the schedule lowered the rate."
+            f"At {listed([format(run['max_lr'], 'g') for run in unstable])} the loss was thrown back above where it "
+            "had begun, and came down again as the schedule lowered the rate."
         )
     if diverged:
         first = diverged[0]
@@ -115,14 +118,26 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         )
         sentences.append(f"At {first['max_lr']:g} training diverged: the loss {how}.")
     rough = [run["max_lr"] for run in runs if run["stability"] != "stable"]
-    stable = [run["max_lr"] for run in runs if run["stability"] == "stable" and (not rough or run["max_lr"] < min(rough))]
+    stable = [
+        run["max_lr"] for run in runs if run["stability"] == "stable" and (not rough or run["max_lr"] < min(rough))
+    ]
     if rough and stable:
         edge = max(stable)
-        where = "at" if best["max_lr"] == edge else f"{edge / best['max_lr']:.2g} times below" if best["max_lr"] < edge else "beyond"
+        where = (
+            "at"
+            if best["max_lr"] == edge
+            else f"{edge / best['max_lr']:.2g} times below"
+            if best["max_lr"] < edge
+            else "beyond"
+        )
         sentences.append(
-            f"The edge of stability lies between {edge:g}, the highest rate at which the loss never rose above its beginning, "
-            f"and {min(rough):g}. The best rate is {where} it"
-            + (": close to the edge, as folklore has it." if best["max_lr"] * 4 >= edge else ": well inside of it, here.")
+            f"The edge of stability lies between {edge:g}, the highest rate at which the loss never rose above its "
+            f"beginning, and {min(rough):g}. The best rate is {where} it"
+            + (
+                ": close to the edge, as folklore has it."
+                if best["max_lr"] * 4 >= edge
+                else ": well inside of it, here."
+            )
         )
     elif not rough:
         sentences.append("No rate that was tried diverged: the edge of stability lies above all of them.")
@@ -131,11 +146,9 @@ def answers(results: Mapping[str, Any]) -> list[str]:
 
 def _sections(outcomes: Sequence[Outcome]) -> list[Section]:
     first = outcomes[0].history.first_loss
+    notes = {"stable": "", "unstable": " (unstable)", "diverged": " (diverged)"}
     drawn = {
-        f"{outcome.history.config.schedule.max_lr:g}{'' if outcome.stability == 'stable' else f' ({outcome.stability})'}": (
-            outcome,
-            colour,
-        )
+        f"{outcome.history.config.schedule.max_lr:g}{notes[outcome.stability]}": (outcome, colour)
         for outcome, colour in zip(outcomes, shades(len(outcomes)), strict=True)
     }
     return [
@@ -146,13 +159,13 @@ def _sections(outcomes: Sequence[Outcome]) -> list[Section]:
                 training.curves(
                     "curves",
                     drawn,
-                    "Validation loss by steps and by training time for each learning rate; dashed where training was thrown "
-                    "back or diverged. The picture is cut off above the first loss.",
+                    "Validation loss by steps and by training time for each learning rate; dashed where training was "
+                    "thrown back or diverged. The picture is cut off above the first loss.",
                     highest=1.15 * first,
                 ),
                 Text(
-                    "Every run has the same steps, windows and first weights; only the learning rate differs. By the clock the "
-                    "curves look alike, since a step costs the same at any rate."
+                    "Every run has the same steps, windows and first weights; only the learning rate differs. By the "
+                    "clock the curves look alike, since a step costs the same at any rate."
                 ),
             ],
         ),

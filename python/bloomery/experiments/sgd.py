@@ -1,6 +1,7 @@
 """The study `sgd`: gradient descent on a bowl, at learning rates that crawl, converge and blow up."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,16 +21,19 @@ def run(desk: Desk) -> Page:
     """Descends at each learning rate and writes it up."""
     runs = [descend(lr) for lr in LEARNING_RATES]
     elements = math.prod(SHAPE)
-    results = {"runs": runs, "elements": elements, "steps": STEPS}
+    results: dict[str, Any] = {"runs": runs, "elements": elements, "steps": STEPS}
     return Page(
         title="Stochastic gradient descent on a toy: four learning rates",
-        question="What happens to the loss in ten steps at learning rates of 1, 10, 100 and 1,000: does it fall faster, "
-        "slower, or diverge, and why?",
+        question="What happens to the loss in ten steps at learning rates of 1, 10, 100 and 1,000: does it fall "
+        "faster, slower, or diverge, and why?",
         answer=answers(results),
         setting=[
-            f"The weights are a {SHAPE[0]}×{SHAPE[1]} matrix drawn from a normal distribution of standard deviation 5, "
-            "the same for every learning rate; the loss is the mean of their squares. The optimizer is `bloomery.optim.SGD`, "
-            "whose step number t (from 0) moves the weights by lr/√(t+1) times the gradient."
+            (
+                f"The weights are a {SHAPE[0]}×{SHAPE[1]} matrix drawn from a normal distribution of standard "
+                "deviation 5, the same for every learning rate; the loss is the mean of their squares. The optimizer "
+                "is `bloomery.optim.SGD`, whose step number t (from 0) moves the weights by lr/√(t+1) times the "
+                "gradient."
+            )
         ],
         sections=_sections(results),
         results=results,
@@ -78,7 +82,7 @@ def answers(results: dict[str, Any]) -> list[str]:
         losses = each["losses"]
         change = f"from {_number(losses[0])} to {_number(losses[-1])} in {results['steps']} steps"
         if each["verdict"] == "diverges":
-            growing = sum(after > before for before, after in zip(losses, losses[1:], strict=False))
+            growing = sum(after > before for before, after in pairwise(losses))
             told = f"it diverges, {change}: the loss grows in {growing} of the steps"
         elif each["verdict"] == "reaches zero":
             step = next(step for step, loss in enumerate(losses) if loss < 1e-9 * losses[0])
@@ -98,15 +102,15 @@ def answers(results: dict[str, Any]) -> list[str]:
         if said > 1e-20
     )
     sentences.append(
-        f"Why: the gradient of the mean of {elements} squares is 2w/{elements}, so that a step multiplies every weight by "
-        f"1 − 2·lr/({elements}·√(t+1)) and the loss by its square. Between 0 and 1 that shrinks the weights smoothly, below 0 "
-        f"they change sides, and below −1 they grow: at the first step, when lr is above {elements}. This predicts every loss "
-        f"measured to within {worst:.1g} of its size."
+        f"Why: the gradient of the mean of {elements} squares is 2w/{elements}, so that a step multiplies every "
+        f"weight by 1 − 2·lr/({elements}·√(t+1)) and the loss by its square. Between 0 and 1 that shrinks the weights "
+        "smoothly, below 0 they change sides, and below −1 they grow: at the first step, when lr is above "
+        f"{elements}. This predicts every loss measured to within {worst:.1g} of its size."
     )
     sentences.append(
-        "Because the step shrinks with √(t+1), even a learning rate that begins by diverging would come back in the end: at "
-        f"{runs[-1]['lr']:,g} the factor is inside of ±1 from step {(runs[-1]['lr'] / elements) ** 2:,.0f} on, after the "
-        "loss has grown beyond any use."
+        "Because the step shrinks with √(t+1), even a learning rate that begins by diverging would come back in the "
+        f"end: at {runs[-1]['lr']:,g} the factor is inside of ±1 from step {(runs[-1]['lr'] / elements) ** 2:,.0f} "
+        "on, after the loss has grown beyond any use."
     )
     return sentences
 

@@ -9,7 +9,7 @@ import numpy as np
 from bloomery import Tokenizer
 from bloomery.experiments.study.corpora import Prepared, prepare_all, preparing_commands
 from bloomery.experiments.study.desk import Desk, listed
-from bloomery.report.figures import COLOURS, legend, new_figure, plain_ticks
+from bloomery.report.figures import COLOURS, legend, new_figure, percent_ticks, plain_ticks
 from bloomery.report.page import Figure, Page, Section, Table, Text, Tokens
 from bloomery.tokenizer.compare import PILE_BYTES
 from bloomery.tokenizer.inspect import inspect
@@ -26,10 +26,11 @@ def run(desk: Desk) -> Page:
     """Encodes everything with everything and writes it up."""
     prepared = prepare_all(desk)
     samples = {each.name: each.documents(_DOCUMENTS) for each in prepared}
-    results = {
+    results: dict[str, Any] = {
         "corpora": {each.name: describe(each) for each in prepared},
         "square": {
-            each.name: {name: measure(each.tokenizer, documents) for name, documents in samples.items()} for each in prepared
+            each.name: {name: measure(each.tokenizer, documents) for name, documents in samples.items()}
+            for each in prepared
         },
         "overlap": [overlap(one, other) for one, other in itertools.combinations(prepared, 2)],
     }
@@ -39,13 +40,14 @@ def run(desk: Desk) -> Page:
     sizes = [f"{name} ({each['vocab_size']:,} tokens)" for name, each in results["corpora"].items()]
     return Page(
         title="Tokenizers on one another's text",
-        question="How well does each corpus's tokenizer compress its own text and that of the others, what do their vocabularies "
-        "share, how fast are they, and why are ids stored as uint16?",
+        question="How well does each corpus's tokenizer compress its own text and that of the others, what do their "
+        "vocabularies share, how fast are they, and why are ids stored as uint16?",
         answer=answers(results),
         setting=[
-            f"Tokenizers of {listed(sizes)}; "
-            f"{_DOCUMENTS} documents drawn from each corpus, the longer ones more often. Throughput is that of encoding the whole corpus "
-            "to a file on this machine, all threads."
+            (
+                f"Tokenizers of {listed(sizes)}; {_DOCUMENTS} documents drawn from each corpus, the longer ones more "
+                "often. Throughput is that of encoding the whole corpus to a file on this machine, all threads."
+            )
         ],
         sections=_sections(results, passages, prepared),
         results=results,
@@ -78,7 +80,12 @@ def measure(tokenizer: Tokenizer, documents: Sequence[str]) -> dict[str, Any]:
     sizes = [len(text.encode()) for text in documents]
     tokens = [tokenizer.count(text) for text in documents]
     ratios = [size / count for size, count in zip(sizes, tokens, strict=True)]
-    return {"bytes": sum(sizes), "tokens": sum(tokens), "bytes_per_token": sum(sizes) / sum(tokens), "documents": ratios}
+    return {
+        "bytes": sum(sizes),
+        "tokens": sum(tokens),
+        "bytes_per_token": sum(sizes) / sum(tokens),
+        "documents": ratios,
+    }
 
 
 def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
             [
                 token.decode(errors="replace")
                 for token in sorted(set(vocabulary) - shared, key=vocabulary.index)
-                if len(token) > 3  # noqa: PLR2004 - short ones say little
+                if len(token) > 3
             ][:_LONGEST]
             for vocabulary in vocabularies
         ],
@@ -112,7 +119,10 @@ def most_different(documents: Sequence[str], tokenizers: Sequence[Tokenizer]) ->
     ]
     # Tables and rulers differ most of all, and are no reading.
     passages = [passage for passage in passages if sum(map(str.isalpha, passage)) > 0.6 * len(passage)] or passages
-    passages = [passage[passage.find(" ") + 1 : passage.rfind(" ")] if passage.count(" ") > 2 else passage for passage in passages]
+    passages = [
+        passage[passage.find(" ") + 1 : passage.rfind(" ")] if passage.count(" ") > 2 else passage
+        for passage in passages
+    ]
 
     def difference(passage: str) -> float:
         counts = [tokenizer.count(passage) for tokenizer in tokenizers]
@@ -138,26 +148,26 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         best = max(square, key=lambda name: square[name][text]["bytes_per_token"])
         if best != text:
             sentences.append(
-                f"On {text} the tokenizer of {best} does better than its own, with {corpora[best]['vocab_size']:,} tokens to "
-                f"{corpora[text]['vocab_size']:,}: size counts beside likeness."
+                f"On {text} the tokenizer of {best} does better than its own, with {corpora[best]['vocab_size']:,} "
+                f"tokens to {corpora[text]['vocab_size']:,}: size counts beside likeness."
             )
     for each in results["overlap"]:
         one, other = each["names"]
         sentences.append(
             f"Of the {each['sizes'][0]:,} tokens of {one}, {each['shared'] / each['sizes'][0]:.0%} are also among the "
             f"{each['sizes'][1]:,} of {other}; of the first 1,000 of each, "
-            f"{np.interp(1_000, *zip(*each['by_size'], strict=True)):.0%} are the same."
+            f"{_same(each['by_size'], 1_000):.0%} are the same."
         )
     for name, each in corpora.items():
         sentences.append(
             f"Encoding {name} runs at {human_bytes(each['bytes_per_second'])} a second here: the Pile's "
-            f"{human_bytes(PILE_BYTES, digits=0)} would take {human_seconds(each['pile_seconds'])}, and be {each['pile_tokens'] / 1e9:,.0f} "
-            "billion tokens, were it like this text."
+            f"{human_bytes(PILE_BYTES, digits=0)} would take {human_seconds(each['pile_seconds'])}, and be "
+            f"{each['pile_tokens'] / 1e9:,.0f} billion tokens, were it like this text."
         )
     highest = max(each["highest_id"] for each in corpora.values())
     fits = (
-        f"The highest id is {highest:,}, and uint16 holds 65,535: two bytes an id are enough, one would not be, and four would be twice "
-        "the disk, memory and bandwidth for zeros."
+        f"The highest id is {highest:,}, and uint16 holds 65,535: two bytes an id are enough, one would not be, and "
+        "four would be twice the disk, memory and bandwidth for zeros."
         if 255 < highest < 65_536
         else f"The highest id is {highest:,}, which "
         + ("one byte would hold." if highest < 256 else "uint16, up to 65,535, does not hold: ids take four bytes.")
@@ -165,6 +175,12 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     saved = [f"{each['ids_bytes'] / each['bytes']:.0%} of its text for {name}" for name, each in corpora.items()]
     sentences.append(f"{fits} The file of ids is {listed(saved)}.")
     return sentences
+
+
+def _same(by_size: Sequence[tuple[int, float]], size: int) -> float:
+    """The share that is the same of so many tokens, between the sizes looked at."""
+    sizes, shares = zip(*by_size, strict=True)
+    return float(np.interp(size, sizes, shares))
 
 
 def _sections(results: Mapping[str, Any], passages: Mapping[str, str], prepared: Sequence[Prepared]) -> list[Section]:
@@ -201,7 +217,10 @@ def _sections(results: Mapping[str, Any], passages: Mapping[str, str], prepared:
             [
                 *([_overlap_figure(results["overlap"])] if results["overlap"] else []),
                 *(
-                    Text(f"Learned first by {name} and unknown to {other}: {', '.join(f'`{_visible(token)}`' for token in only)}.")
+                    Text(
+                        f"Learned first by {name} and unknown to {other}: "
+                        f"{', '.join(f'`{_visible(token)}`' for token in only)}."
+                    )
                     for each in results["overlap"]
                     for name, other, only in zip(each["names"], reversed(each["names"]), each["only"], strict=True)
                     if only
@@ -272,7 +291,13 @@ def _square_figure(square: Mapping[str, Mapping[str, Any]]) -> Figure:
     width = 0.8 / len(texts)
     for index, (name, on) in enumerate(square.items()):
         places = np.arange(len(texts)) + width * (index - (len(texts) - 1) / 2)
-        axes.bar(places, [found["bytes_per_token"] for found in on.values()], width * 0.92, color=COLOURS[index % len(COLOURS)], label=name)
+        axes.bar(
+            places,
+            [found["bytes_per_token"] for found in on.values()],
+            width * 0.92,
+            color=COLOURS[index % len(COLOURS)],
+            label=name,
+        )
         for place, found in zip(places, on.values(), strict=True):
             spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(found["documents"])) * width
             axes.plot(place + spread, found["documents"], ".", color="black", markersize=4, alpha=0.6)
@@ -280,18 +305,26 @@ def _square_figure(square: Mapping[str, Mapping[str, Any]]) -> Figure:
     axes.set_ylabel("bytes a token")
     axes.grid(axis="x", visible=False)
     figure.legend(title="tokenizer of", loc="outside right upper", frameon=False, fontsize=9)
-    return Figure("square", figure, "Bytes a token of each tokenizer on each corpus's documents: together as a bar, each document as a dot.")
+    return Figure(
+        "square",
+        figure,
+        "Bytes a token of each tokenizer on each corpus's documents: together as a bar, each document as a dot.",
+    )
 
 
 def _overlap_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
     figure, (axes,) = new_figure(height=3.8)
     for each, colour in zip(found, itertools.cycle(COLOURS)):
-        axes.plot(*zip(*each["by_size"], strict=True), "o-", color=colour, markersize=4, label=" and ".join(each["names"]))
+        axes.plot(
+            *zip(*each["by_size"], strict=True), "o-", color=colour, markersize=4, label=" and ".join(each["names"])
+        )
     axes.set_xscale("log")
     plain_ticks(axes.xaxis, [256, 1_000, 4_000, 16_000])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    percent_ticks(axes.yaxis)
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("the first so many tokens of each")
     axes.set_ylabel("the same in both")
     legend(axes)
-    return Figure("overlap", figure, "How much of two vocabularies is the same, by how many of their first tokens are looked at.")
+    return Figure(
+        "overlap", figure, "How much of two vocabularies is the same, by how many of their first tokens are looked at."
+    )

@@ -55,7 +55,7 @@ def run(desk: Desk) -> Page:
     """Tries everything out and writes it up."""
     samples = {f"{each.name}": (each.head(_READ_BYTES), each.documents(_DOCUMENTS)) for each in prepare_all(desk)}
     texts = {name: text for name, (text, _) in samples.items()}
-    results = {
+    results: dict[str, Any] = {
         "nul": transcript(_NUL),
         "wrong_decoder": transcript(_WRONG),
         "corpora": {name: measure_text(text) for name, text in texts.items()},
@@ -75,9 +75,11 @@ def run(desk: Desk) -> Page:
         question="What is a character, what does it become in bytes, and which bytes should a tokenizer start from?",
         answer=answers(results),
         setting=[
-            "Every line of Python below was run when this page was made, and every number counted then: on "
-            f"{listed(read)}, "
-            f"on one sentence in {len(SENTENCES) - 1} languages, on all Unicode code points and on all pairs of bytes."
+            (
+                "Every line of Python below was run when this page was made, and every number counted then: on "
+                f"{listed(read)}, on one sentence in {len(SENTENCES) - 1} languages, on all Unicode code points and "
+                "on all pairs of bytes."
+            )
         ],
         sections=_sections(results),
         results=results,
@@ -94,14 +96,18 @@ def answers(results: dict[str, Any]) -> list[str]:
         f"{found['bytes']['utf-32'] / found['bytes']['utf-8']:.2f} times on {name}"
         for name, found in corpora.items()
     ]
-    shorter = [name for name, found in results["sentences"].items() if found["bytes"]["utf-16"] < found["bytes"]["utf-8"]]
+    shorter = [
+        name for name, found in results["sentences"].items() if found["bytes"]["utf-16"] < found["bytes"]["utf-8"]
+    ]
     broken = [
         f"{found['broken']:,} of {found['of']:,} documents of {name}"
         for name, found in results["decoder"]["documents"].items()
     ]
     return [
-        "`chr(0)` is the null character: a real character, of length one. Its `repr` spells it `'\\x00'`, `print` hands "
-        "it to the terminal, which shows nothing, and in a string it takes its place between the others.",
+        (
+            "`chr(0)` is the null character: a real character, of length one. Its `repr` spells it `'\\x00'`, `print` "
+            "hands it to the terminal, which shows nothing, and in a string it takes its place between the others."
+        ),
         f"UTF-8 is the smallest of the three encodings on {smallest['utf-8']} of {len(corpora)} "
         f"{'corpus' if len(corpora) == 1 else 'corpora'}. UTF-16 and UTF-32 take {listed(ratios)} as much"
         + (
@@ -111,13 +117,17 @@ def answers(results: dict[str, Any]) -> list[str]:
         ),
         "Much of the longer encodings is zeros: "
         + listed([f"{found['zeros']['utf-32']:.0%} of the UTF-32 bytes of {name}" for name, found in corpora.items()])
-        + ". A tokenizer that starts from them would spend its first merges on gluing zeros to letters; in UTF-8, ASCII "
-        "text is one byte a character, and no byte order is to be agreed on.",
-        f"Decoding byte by byte works for the 128 ASCII characters and fails for the other "
-        f"{results['decoder']['code_points_broken']:,} code points, because a byte of theirs is only a part. It fails on "
-        f"{listed(broken)}.",
-        f"Of all 65,536 pairs of bytes, {pairs['none']:,} ({pairs['none'] / 65_536:.0%}) decode to nothing: for example "
-        f"`{pairs['example']}`, {pairs['why']}.",
+        + ". A tokenizer that starts from them would spend its first merges on gluing zeros to letters; in UTF-8, "
+        "ASCII text is one byte a character, and no byte order is to be agreed on.",
+        (
+            "Decoding byte by byte works for the 128 ASCII characters and fails for the other "
+            f"{results['decoder']['code_points_broken']:,} code points, because a byte of theirs is only a part. It "
+            f"fails on {listed(broken)}."
+        ),
+        (
+            f"Of all 65,536 pairs of bytes, {pairs['none']:,} ({pairs['none'] / 65_536:.0%}) decode to nothing: for "
+            f"example `{pairs['example']}`, {pairs['why']}."
+        ),
     ]
 
 
@@ -222,9 +232,10 @@ def _sections(results: dict[str, Any]) -> list[Section]:
                 ),
                 _script_figure(results["sentences"]),
                 Text(
-                    "UTF-8 takes one byte for ASCII, two for most other alphabets, three for the scripts of South and "
-                    "East Asia and four for emoji; UTF-16 two or four, UTF-32 always four. All three can say every "
-                    "character, and so can a vocabulary that begins with the 256 bytes: there are no unknown characters."
+                    "UTF-8 takes one byte for ASCII, two for most other alphabets, three for the scripts of South "
+                    "and East Asia and four for emoji; UTF-16 two or four, UTF-32 always four. All three can say "
+                    "every character, and so can a vocabulary that begins with the 256 bytes: there are no unknown "
+                    "characters."
                 ),
             ],
         ),
@@ -233,8 +244,8 @@ def _sections(results: dict[str, Any]) -> list[Section]:
             [
                 Listing(results["wrong_decoder"]),
                 Text(
-                    "The bytes of one character belong together. A decoder must collect them first: of a stream of tokens, "
-                    "too, since a token may end in the middle of a character."
+                    "The bytes of one character belong together. A decoder must collect them first: of a stream of "
+                    "tokens, too, since a token may end in the middle of a character."
                 ),
             ],
         ),
@@ -286,5 +297,9 @@ def _pair_figure() -> Figure:
     axes.grid(visible=False)
     for (row, column), words, colour in (((60, 60), "two characters", "white"), ((190, 100), "nothing", GREY)):
         axes.text(column, row, words, color=colour, ha="center", va="center")
-    axes.annotate("one character", (160, 210), (215, 150), color=COLOURS[1], arrowprops={"arrowstyle": "-", "color": GREY})
-    return Figure("pairs", figure, "What two bytes decode to: two ASCII characters (blue), one character (orange), or nothing.")
+    axes.annotate(
+        "one character", (160, 210), (215, 150), color=COLOURS[1], arrowprops={"arrowstyle": "-", "color": GREY}
+    )
+    return Figure(
+        "pairs", figure, "What two bytes decode to: two ASCII characters (blue), one character (orange), or nothing."
+    )

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from bloomery.errors import ArgumentError
 from bloomery.report.figures import COLOURS, legend, new_figure, short_ticks
 from bloomery.report.history import History, running_mean
@@ -35,12 +33,11 @@ def draw_curves(runs: Sequence[Path], output: Path) -> None:
         raise ArgumentError("no run is given to draw the losses of")
     figure = loss_figure([History.read(run) for run in runs])
     unfinished = output.with_name(f".{output.name}")
-    # The library types the picture's options as nothing in particular.
-    figure.savefig(unfinished, format=output.suffix[1:])  # pyright: ignore[reportUnknownMemberType]
+    figure.savefig(unfinished, format=output.suffix[1:])
     unfinished.replace(output)
 
 
-def loss_figure(histories: Sequence[History]) -> Figure:
+def loss_figure(histories: Sequence[History]) -> Any:
     """Training and validation loss by step; a single run is annotated with its first and last validation loss."""
     figure, (axes,) = new_figure(height=5)
     alone = len(histories) == 1

@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter, StrMethodFormatter
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b4c9a", "#555555")
 """Told apart by people who see no red or green too (Okabe and Ito, 2008)."""
@@ -15,12 +15,14 @@ GREY = "#8a8f98"
 
 def new_figure(
     *, panels: int = 1, width: float = 8.0, height: float = 4.6, share_y: bool = False
-) -> tuple[Figure, list[Any]]:
-    """A figure with panels side by side, and their axes; no pyplot, which would look for a screen."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+) -> tuple[Any, list[Any]]:
+    """A figure with panels side by side, and their axes; no pyplot, which would look for a screen.
+
+    They are typed as anything, because the library types most of their options as nothing in particular.
+    """
+    figure: Any = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    made: Any = figure.subplots(1, panels, squeeze=False, sharey=share_y)
-    axes: list[Any] = list(made[0])
+    axes: list[Any] = list(figure.subplots(1, panels, squeeze=False, sharey=share_y)[0])
     for panel in axes:
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
@@ -44,6 +46,11 @@ def plain_ticks(axis: Any, ticks: Sequence[float] | None = None) -> None:
 def short_ticks(axis: Any, unit: str = "") -> None:
     """Large numbers in thousands and millions: 200 k, 1 M."""
     axis.set_major_formatter(EngFormatter(unit=unit))
+
+
+def percent_ticks(axis: Any) -> None:
+    """Shares as percent."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def legend(panel: Any, **options: Any) -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure as Drawing
-
 from bloomery.report.render import render
 
 REPORT, RESULTS, COMMANDS = "report.html", "results.json", "commands.sh"
@@ -41,7 +39,8 @@ class Figure:
     """A picture, which is also written as `{name}.png`."""
 
     name: str
-    drawing: Drawing
+    drawing: Any
+    """A matplotlib figure."""
     caption: str
     """What is to be seen, for those who see it and for those who do not."""
     kind: str = "figure"
@@ -49,8 +48,7 @@ class Figure:
     def png(self) -> bytes:
         """The picture."""
         buffer = io.BytesIO()
-        # The library types the picture's options as nothing in particular.
-        self.drawing.savefig(buffer, format="png")  # pyright: ignore[reportUnknownMemberType]
+        self.drawing.savefig(buffer, format="png")
         return buffer.getvalue()
 
 
@@ -73,7 +71,9 @@ class Table:
     @property
     def cells(self) -> list[list[str]]:
         """The values as the page shows them."""
-        return [[_spell(value, spec) for value, spec in zip(row, self.columns.values(), strict=True)] for row in self.rows]
+        return [
+            [_spell(value, spec) for value, spec in zip(row, self.columns.values(), strict=True)] for row in self.rows
+        ]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = _prose
+    environment.filters["prose"] = _prose  # pyright: ignore[reportUnknownMemberType] - untyped there
     return environment.get_template(template).render(version=bloomery.__version__, **values)
 
 

@@ -1,8 +1,8 @@
 """A page on runs, one or several side by side: their losses by steps, tokens and time, and what they were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bloomery.accounting import count_parameters
 from bloomery.report.curves import draw_training, draw_validation, label_losses, loss_figure
@@ -66,13 +66,14 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         bits = "" if row["bits_per_byte"] is None else f", {row['bits_per_byte']:.3f} bits a byte"
         ended = "" if row["steps"] >= row["planned_steps"] else f" of {row['planned_steps']:,}"
         sentences.append(
-            f"{row['run']}: after {row['steps']:,}{ended} steps, {row['tokens']:,} tokens and {human_seconds(row['seconds'])} the "
-            f"{loss} went from {row['first_loss']:.3f} to {row['final_loss']:.3f}{bits}."
+            f"{row['run']}: after {row['steps']:,}{ended} steps, {row['tokens']:,} tokens and "
+            f"{human_seconds(row['seconds'])} the {loss} went from {row['first_loss']:.3f} to "
+            f"{row['final_loss']:.3f}{bits}."
         )
         if row["best_step"] is not None and row["final_loss"] > 1.005 * row["best_loss"]:
             sentences.append(
-                f"Its best was {row['best_loss']:.3f} at step {row['best_step']:,}, and it has risen since: it overfits, or its learning "
-                "rate is too high (`--checkpoint best` takes the best)."
+                f"Its best was {row['best_loss']:.3f} at step {row['best_step']:,}, and it has risen since: it "
+                "overfits, or its learning rate is too high (`--checkpoint best` takes the best)."
             )
     if len(rows) > 1:
         best = min(rows, key=lambda row: row["final_loss"])
@@ -82,12 +83,18 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def differing(histories: Sequence[History]) -> dict[str, list[Any]]:
     """The keys of the configs that are not the same in all runs, with each run's value."""
-    flat = [
-        {f"{section}.{key}": value for section, values in history.config.to_dict().items() if isinstance(values, dict) for key, value in values.items()}
-        for history in histories
-    ]
+    flat = [dict(_flat(history.config.to_dict())) for history in histories]
     keys = dict.fromkeys(key for each in flat for key in each)
     return {key: [each.get(key) for each in flat] for key in keys if len({repr(each.get(key)) for each in flat}) > 1}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of all sections, `section.key` each; the run's folder, which is none's, is left out."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, Any]", value), f"{key}.")
+        elif prefix:
+            yield f"{prefix}{key}", value
 
 
 def _sections(histories: Sequence[History], rows: Sequence[Mapping[str, Any]]) -> list[Section]:
@@ -108,7 +115,11 @@ def _sections(histories: Sequence[History], rows: Sequence[Mapping[str, Any]]) -
         Section(
             "The losses",
             [
-                Figure("loss", loss_figure(histories), "Training loss (each step pale, its running mean in full) and validation loss by step."),
+                Figure(
+                    "loss",
+                    loss_figure(histories),
+                    "Training loss (each step pale, its running mean in full) and validation loss by step.",
+                ),
                 _by_tokens_and_time(histories),
                 Table("runs", headings, [[row[name] for name in columns] for row in rows]),
             ],
@@ -139,8 +150,12 @@ def _by_tokens_and_time(histories: Sequence[History]) -> Figure:
             draw(panel, history, COLOURS[index % len(COLOURS)], str(history.folder), along)
         label_losses(panel, along)
     panels[1].set_ylabel("")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return Figure("by-tokens-and-time", figure, "The loss by tokens seen and by training time (validation where there is one).")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9
+    )
+    return Figure(
+        "by-tokens-and-time", figure, "The loss by tokens seen and by training time (validation where there is one)."
+    )
 
 
 def _schedule(histories: Sequence[History]) -> Figure:

@@ -1,4 +1,4 @@
-"""A page on a tokenizer, with its whole vocabulary inside: to search, and to type a text and see it split, merge by merge.
+"""A page on a tokenizer, its whole vocabulary inside: to search, and to type a text and see it split, merge by merge.
 
 The page's own script does it all, without a server; it pre-tokenizes by the same patterns, written as JavaScript has
 them. It needs jinja2 alone of the extra `report`.
@@ -18,18 +18,46 @@ from bloomery.tokenizer.inspect import inspect
 
 _LONGEST = 30
 
-_SPACE = r"\p{White_Space}"
+_SPACE, _LETTER, _NUMBER = r"\p{White_Space}", r"\p{L}", r"\p{N}"
+_OTHER = rf" ?[^{_SPACE}{_LETTER}{_NUMBER}]+"
+_BEFORE = rf"[^\r\n{_LETTER}{_NUMBER}]?"
+_SPACES = rf"{_SPACE}+(?!\P{{White_Space}})"
 # A contraction in either case; the long s is a small s to a regex that ignores case.
 _CONTRACTION = "'(?:[sſSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])"
-_UPPER, _LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _PATTERNS = {
-    "gpt2": rf"'(?:[sdmt]|ll|ve|re)| ?\p{{L}}+| ?\p{{N}}+| ?[^{_SPACE}\p{{L}}\p{{N}}]+|{_SPACE}+(?!\P{{White_Space}})|{_SPACE}+",
-    "cl100k": rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}| ?[^{_SPACE}\p{{L}}\p{{N}}]+[\r\n]*|{_SPACE}+$"
-    rf"|{_SPACE}*[\r\n]|{_SPACE}+(?!\P{{White_Space}})|{_SPACE}",
-    "o200k": rf"[^\r\n\p{{L}}\p{{N}}]?[{_UPPER}]*[{_LOWER}]+(?:{_CONTRACTION})?|[^\r\n\p{{L}}\p{{N}}]?[{_UPPER}]+[{_LOWER}]*(?:{_CONTRACTION})?"
-    rf"|\p{{N}}{{1,3}}| ?[^{_SPACE}\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACE}*[\r\n]+|{_SPACE}+(?!\P{{White_Space}})|{_SPACE}+",
-    "qwen": rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}| ?[^{_SPACE}\p{{L}}\p{{N}}]+[\r\n]*|{_SPACE}*[\r\n]+"
-    rf"|{_SPACE}+(?!\P{{White_Space}})|{_SPACE}+",
+    name: "|".join(alternatives)
+    for name, alternatives in {
+        "gpt2": ("'(?:[sdmt]|ll|ve|re)", rf" ?{_LETTER}+", rf" ?{_NUMBER}+", _OTHER, _SPACES, rf"{_SPACE}+"),
+        "cl100k": (
+            _CONTRACTION,
+            rf"{_BEFORE}{_LETTER}+",
+            rf"{_NUMBER}{{1,3}}",
+            rf"{_OTHER}[\r\n]*",
+            rf"{_SPACE}+$",
+            rf"{_SPACE}*[\r\n]",
+            _SPACES,
+            _SPACE,
+        ),
+        "o200k": (
+            rf"{_BEFORE}{_UPPER}*{_LOWER}+(?:{_CONTRACTION})?",
+            rf"{_BEFORE}{_UPPER}+{_LOWER}*(?:{_CONTRACTION})?",
+            rf"{_NUMBER}{{1,3}}",
+            rf"{_OTHER}[\r\n/]*",
+            rf"{_SPACE}*[\r\n]+",
+            _SPACES,
+            rf"{_SPACE}+",
+        ),
+        "qwen": (
+            _CONTRACTION,
+            rf"{_BEFORE}{_LETTER}+",
+            _NUMBER,
+            rf"{_OTHER}[\r\n]*",
+            rf"{_SPACE}*[\r\n]+",
+            _SPACES,
+            rf"{_SPACE}+",
+        ),
+    }.items()
 }
 """The named schemes as JavaScript has them: it knows neither possessive repetition, which changes none of these, nor a
 part that ignores case, and its \\s is another set than Unicode's white space."""

@@ -129,19 +129,26 @@ class Plan:
         parameters = count_parameters(dataclasses.replace(model, vocab_size=data.tokenizer.vocab_size))
         epochs = self.tokens / ((1 - _HELD_OUT) * data.about["tokens"])
         return [
-            f"{'One run' if runs == 1 else f'{runs} runs'} of a model with {parameters:,} parameters (vocabulary {data.tokenizer.vocab_size:,}, context "
-            f"{model.context_length}, d_model {model.d_model}, {model.num_layers} layers, {model.num_heads} heads, d_ff "
-            f"{model.d_ff}), {'' if runs == 1 else 'unless said otherwise '}on {self.tokens:,} tokens{'' if runs == 1 else ' each'}: {self.steps:,} steps of "
-            f"{self.batch_size} windows, {epochs:.2g} times the training part of the corpus.",
-            f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
-            f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them each time. "
-            f"AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a twentieth of the "
-            f"steps, then a cosine down to a tenth of the learning rate. Trained on {self.places}.",
+            (
+                f"{'One run' if runs == 1 else f'{runs} runs'} of a model with {parameters:,} parameters (vocabulary "
+                f"{data.tokenizer.vocab_size:,}, context {model.context_length}, d_model {model.d_model}, "
+                f"{model.num_layers} layers, {model.num_heads} heads, d_ff {model.d_ff}), "
+                f"{'' if runs == 1 else 'unless said otherwise '}on {self.tokens:,} "
+                f"tokens{'' if runs == 1 else ' each'}: {self.steps:,} steps of {self.batch_size} windows, "
+                f"{epochs:.2g} times the training part of the corpus."
+            ),
+            (
+                f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
+                f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them "
+                "each time. AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a "
+                "twentieth of the steps, then a cosine down to a tenth of the learning rate. Trained on "
+                f"{self.places}."
+            ),
         ]
 
 
 def make_plan(desk: Desk, workers: Workers, runs: int, *, share: float = 1.0) -> Plan:
-    """Fits so many runs into their share of the minutes, or takes the course's size; kept, so that runs can be resumed."""
+    """Fits so many runs into their share of the minutes, or takes the course's size; kept for when it is resumed."""
     return Plan(**desk.once("plan", lambda: dataclasses.asdict(_plan(desk, workers, runs, share))))
 
 
@@ -162,8 +169,8 @@ def _plan(desk: Desk, workers: Workers, runs: int, share: float) -> Plan:
         speed = workers.everywhere(measure_speed, dataclasses.asdict(rung))
     steps = max(_steps(rung, speed, per_run), _FEWEST_STEPS)
     desk.say(
-        f"{runs} {'run' if runs == 1 else 'runs'} of {count_parameters(rung.model):,} parameters, {steps:,} steps of {_tokens(rung):,} tokens each, "
-        f"on {workers.places}"
+        f"{runs} {'run' if runs == 1 else 'runs'} of {count_parameters(rung.model):,} parameters, {steps:,} steps of "
+        f"{_tokens(rung):,} tokens each, on {workers.places}"
     )
     compiled = workers.places.accelerator is not None and per_run > _WORTH_COMPILING_SECONDS
     return Plan(
@@ -209,7 +216,7 @@ def measure_speed(values: dict[str, Any]) -> float:
     runtime = Runtime.choose(TrainConfig(compile="off"))
     model = TransformerLM(rung.model, device=runtime.device)
     model.use_fused_attention()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     windows = torch.randint(rung.vocab_size, (rung.batch_size, rung.context_length + 1), device=runtime.device)
     steps, start = 0, 0.0
     while steps < 4 or time.perf_counter() - start < _MEASURING_SECONDS:

@@ -1,4 +1,4 @@
-"""Corpora made ready: a tokenizer trained on each, and its text as token ids; once for all studies that share a root."""
+"""Corpora made ready: a tokenizer trained on each, and its text as token ids; once for all studies of a root."""
 
 import json
 import re

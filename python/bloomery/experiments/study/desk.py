@@ -64,11 +64,13 @@ class Desk:
             write_json(wanted, path)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
-        changed = [f"{name} {found.get(name)} is {wanted[name]} now" for name in wanted if found.get(name) != wanted[name]]
+        changed = [
+            f"{name} {found.get(name)} is {wanted[name]} now" for name in wanted if found.get(name) != wanted[name]
+        ]
         if changed:
             raise ArgumentError(
-                f"{self.folder} holds this study with other settings ({'; '.join(changed)}): remove it, or name another "
-                "place with --folder"
+                f"{self.folder} holds this study with other settings ({'; '.join(changed)}): remove it, or name "
+                "another place with --folder"
             )
 
     def once(self, part: str, compute: Callable[[], Any]) -> Any:

@@ -47,7 +47,9 @@ def main() -> None:
     config = TransformerConfig.from_dict(asked["config"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # What the first products and the first step allocate for good is none of the model's.
-    tiny = TransformerLM(TransformerConfig(vocab_size=300, context_length=16, d_model=32, num_layers=1, num_heads=2), device)
+    tiny = TransformerLM(
+        TransformerConfig(vocab_size=300, context_length=16, d_model=32, num_layers=1, num_heads=2), device
+    )
     _step(tiny, AdamW(tiny.parameters(), lr=1e-4), 2)
     before = _peak(device)
     model = TransformerLM(config, device)

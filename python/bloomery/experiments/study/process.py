@@ -18,7 +18,7 @@ class Watched:
     output: str
     seconds: float
     peak_bytes: int
-    """The most memory that it and all of its children had resident at the same time, threads being part of a process."""
+    """The most memory that it and its children had resident at the same time; threads are part of a process."""
 
 
 def watch(words: Sequence[str]) -> Watched:

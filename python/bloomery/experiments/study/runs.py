@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,7 +125,8 @@ class Places:
         if self.accelerator is not None:
             return f"{self.count} {self.accelerator}, one run on each at a time"
         threads = "thread" if self.threads == 1 else "threads"
-        return f"a processor, {self.count} {'run' if self.count == 1 else 'runs'} at a time on {self.threads} {threads} each"
+        runs = "run" if self.count == 1 else "runs"
+        return f"a processor, {self.count} {runs} at a time on {self.threads} {threads} each"
 
 
 class Workers:
@@ -175,7 +176,7 @@ class Workers:
 
 
 @contextmanager
-def workers(desk: Desk, runs: int) -> Iterator[Workers]:
+def workers(desk: Desk, runs: int) -> Generator[Workers]:
     """Starts the processes for a study of so many runs, and ends them, saving what they do, whatever happens."""
     places = Places.find(runs)
     # Spawned: torch's threads and CUDA do not survive a fork.
@@ -258,10 +259,9 @@ def _steps_done(folder: Path) -> int:
 
 
 @contextmanager
-def _bar(steps: int) -> Iterator[Any]:
+def _bar(steps: int) -> Generator[Any]:
     """A progress bar over the steps of all runs, on a terminal only."""
     from tqdm import tqdm  # noqa: PLC0415 - its import warns where there is no terminal
 
     with tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True, leave=False) as bar:
         yield bar
-

@@ -31,7 +31,9 @@ def commands(desk: Desk, data: Sequence[Prepared], outcomes: Sequence[Outcome]) 
     return [desk.command(), *preparing_commands(data), *training_commands(outcomes)]
 
 
-def curves(name: str, drawn: Mapping[str, tuple[Outcome, Any]], caption: str, *, highest: float | None = None) -> Figure:
+def curves(
+    name: str, drawn: Mapping[str, tuple[Outcome, Any]], caption: str, *, highest: float | None = None
+) -> Figure:
     """Validation losses by steps and by time, side by side; the labels' runs with their colours.
 
     Args:
@@ -50,7 +52,9 @@ def curves(name: str, drawn: Mapping[str, tuple[Outcome, Any]], caption: str, *,
             lowest = min(outcome.history.valid.loss.min() for outcome, _ in drawn.values())
             panel.set_ylim(lowest - 0.08 * (highest - lowest), highest)
     panels[1].set_ylabel("")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9
+    )
     return Figure(name, figure, caption)
 
 
