@@ -6,7 +6,6 @@ them. It needs jinja2 alone of the extra `report`.
 
 import json
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def tokenizer_data(tokenizer: Tokenizer) -> dict[str, Any]:
         "added": [[token.content, token.id] for token in added],
         "pattern": javascript_pattern(tokenizer.pattern),
         "normalizer": tokenizer.normalizer,
-        "wholeWords": _takes_whole_words(tokenizer),
+        "unmade": _unmade(tokenizer),
     }
 
 
@@ -109,12 +108,17 @@ def javascript_pattern(pattern: str) -> str:
     return _PATTERNS.get(pattern) or re.sub(r"\\s", lambda _: r"\p{White_Space}", pattern)
 
 
-def _takes_whole_words(tokenizer: Tokenizer) -> bool:
-    """Whether a pre-token that is a token is taken as it is, without merging: as tokenizer.json says."""
-    with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
-        path = Path(folder) / "tokenizer.json"
-        tokenizer.save(path)
-        return bool(json.loads(path.read_bytes())["model"].get("ignore_merges", False))
+def _unmade(tokenizer: Tokenizer) -> list[int]:
+    """The tokens that no merge makes and that a pre-token nevertheless becomes: vocabularies of ranks may have some."""
+    made = {left + right for left, right in tokenizer.merges}
+    added = {token.id for token in tokenizer.added_tokens}
+    found: list[int] = []
+    for token_id, token in tokenizer.vocab.items():
+        if len(token) > 1 and token_id not in added and token not in made:
+            text = token.decode(errors="replace")
+            if tokenizer.encode_ordinary(text) == [token_id]:
+                found.append(token_id)
+    return found
 
 
 def _embedded(data: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ class Prepared:
         ends = ends if len(ends) and ends[-1] == len(ids) - 1 else np.append(ends, len(ids))
         starts = np.concatenate([[0], ends[:-1] + 1])
         full = ends > starts
-        places = np.random.default_rng(seed).random(50 * count) * len(ids)
+        places = np.random.default_rng(seed).integers(len(ids), size=50 * count)
         chosen: list[int] = []
         for index in np.searchsorted(ends, places):
             if full[index] and index not in chosen and len(chosen) < count:

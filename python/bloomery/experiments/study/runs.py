@@ -155,24 +155,27 @@ class Workers:
         waiting = {name: config for name, config in configs.items() if not _ended(Path(config.folder))}
         if len(waiting) < len(configs):
             self._desk.say(f"{len(configs) - len(waiting)} of {len(configs)} runs were trained before")
-        futures = {self._pool.submit(_train, config.to_dict()): name for name, config in waiting.items()}
+        # No more than there are places: what is submitted cannot be taken back, and would begin after an interruption.
+        queue, running, done = list(waiting), dict[Future[bool], str](), 0
         with _bar(sum(config.train.steps for config in waiting.values())) as bar:
-            pending: set[Future[bool]] = set(futures)
-            while pending:
-                done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-                for future in done:
+            while queue or running:
+                while queue and len(running) < self.places.count:
+                    name = queue.pop(0)
+                    running[self._pool.submit(_train, waiting[name].to_dict())] = name
+                for future in wait(running, _POLL_SECONDS, FIRST_COMPLETED).done:
                     if not future.result():
                         raise KeyboardInterrupt
-                    self._announce(bar, futures[future], configs, len(futures) - len(pending), len(futures))
-                bar.set_description(f"{len(futures) - len(pending)} of {len(futures)} runs", refresh=False)
+                    done += 1
+                    self._announce(bar, configs, running.pop(future), f"{done} of {len(waiting)} runs")
+                bar.set_description(f"{done} of {len(waiting)} runs", refresh=False)
                 bar.update(sum(_steps_done(Path(config.folder)) for config in waiting.values()) - bar.n)
         return {name: read_outcome(name, Path(config.folder)) for name, config in configs.items()}
 
-    def _announce(self, bar: Any, name: str, configs: Mapping[str, RunConfig], done: int, of: int) -> None:
+    def _announce(self, bar: Any, configs: Mapping[str, RunConfig], name: str, progress: str) -> None:
         outcome = read_outcome(name, Path(configs[name].folder))
         told = outcome.stability if outcome.loss is None else f"validation loss {outcome.loss:.4f}"
         bar.clear()
-        self._desk.say(f"{name}: {told} ({done} of {of} runs)")
+        self._desk.say(f"{name}: {told} ({progress})")
 
 
 @contextmanager

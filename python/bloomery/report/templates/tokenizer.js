@@ -5,7 +5,7 @@ function makeEncoder(data) {
   const tokenOf = new Map(), idOf = new Map(), ranks = new Map(), madeOf = new Map();
   data.ids.forEach((id, index) => { tokenOf.set(id, data.tokens[index]); });
   const added = new Map(data.added);
-  const addedIds = new Set(added.values());
+  const addedIds = new Set(added.values()), unmade = new Set(data.unmade);
   for (const [id, token] of tokenOf) if (!addedIds.has(id)) idOf.set(token, id);
   for (let index = 0; index < data.merges.length; index += 2) {
     const [left, right] = [data.merges[index], data.merges[index + 1]], rank = index / 2;
@@ -20,7 +20,7 @@ function makeEncoder(data) {
 
   function merge(bytes) {
     let parts = [...bytes].map((byte) => idOf.get(byte));
-    if (data.wholeWords && idOf.has(bytes)) return { ids: [idOf.get(bytes)], stages: [{ parts, pair: null }] };
+    if (unmade.has(idOf.get(bytes))) return { ids: [idOf.get(bytes)], stages: [{ parts, pair: null }], whole: true };
     const stages = [{ parts, pair: null }];
     for (;;) {
       let best = Infinity, pair = null;
@@ -126,8 +126,8 @@ function showPage(data) {
       return;
     }
     const merges = word.stages.length - 1;
-    const told = data.wholeWords && word.ids.length === 1 && merges === 0 && word.stages[0].parts.length > 1
-      ? "is a token as a whole, and is taken without merging."
+    const told = word.whole
+      ? "is a token that no merge makes, and is taken as a whole."
       : `takes ${merges} ${merges === 1 ? "merge" : "merges"} from ${word.stages[0].parts.length} bytes to ${word.ids.length} ${word.ids.length === 1 ? "token" : "tokens"}.`;
     stages.append(element("p", "\u201c" + word.text.replace(/ /g, "\u2423").replace(/\n/g, "\u23ce") + "\u201d " + told));
     for (const stage of word.stages) {
