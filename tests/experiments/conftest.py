@@ -55,10 +55,55 @@ def two_corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     random = np.random.default_rng(0)
     paths: list[str] = []
     for name, words in (
-        ("stories", "the cat sat on a mat and the dog ran to its park while one bird sang in some tree".split()),
-        ("code", "def return für Größe self.value = 12 [0] {'a': 1} () => 한국어 import numpy".split()),
+        (
+            "stories",
+            [
+                "the",
+                "cat",
+                "sat",
+                "on",
+                "a",
+                "mat",
+                "and",
+                "the",
+                "dog",
+                "ran",
+                "to",
+                "its",
+                "park",
+                "while",
+                "one",
+                "bird",
+                "sang",
+                "in",
+                "some",
+                "tree",
+            ],
+        ),
+        (
+            "code",
+            [
+                "def",
+                "return",
+                "für",
+                "Größe",
+                "self.value",
+                "=",
+                "12",
+                "[0]",
+                "{'a':",
+                "1}",
+                "()",
+                "=>",
+                "한국어",
+                "import",
+                "numpy",
+            ],
+        ),
     ):
-        made = [f"{word}{random.integers(100)}" if random.random() < 0.2 else word for word in random.choice(words, 6000)]
+        made = [
+            f"{word}{random.integers(100)}" if random.random() < 0.2 else word for word in random.choice(words, 6000)
+        ]
         text = "".join(f"{' '.join(made[first : first + 30])}.\n{END}" for first in range(0, len(made), 30))
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
         paths.append(str(folder / f"{name}.txt"))

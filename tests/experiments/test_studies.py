@@ -11,14 +11,14 @@ import pytest
 pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
 pytest.importorskip("matplotlib", reason="matplotlib is absent: install the extra `train`")
 
-from bloomery.cli import main  # noqa: E402 - after the skip
-from bloomery.errors import ArgumentError  # noqa: E402
-from bloomery.experiments import accounting, bpe, sgd, tokenizers, unicode  # noqa: E402
-from bloomery.experiments.study.corpora import corpora_of, prepare  # noqa: E402
-from bloomery.experiments.study.desk import Desk, Settings, listed  # noqa: E402
-from bloomery.experiments.study.process import watch  # noqa: E402
-from bloomery.report.page import write_page  # noqa: E402
-from bloomery.tokenizer.inspect import Token  # noqa: E402
+from bloomery.cli import main
+from bloomery.errors import ArgumentError
+from bloomery.experiments import accounting, bpe, sgd, tokenizers, unicode
+from bloomery.experiments.study.corpora import corpora_of, prepare
+from bloomery.experiments.study.desk import Desk, Settings, listed
+from bloomery.experiments.study.process import watch
+from bloomery.report.page import write_page
+from bloomery.tokenizer.inspect import Token
 
 MakeDesk = Callable[..., Desk]
 

@@ -16,15 +16,15 @@ import pytest
 pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
 pytest.importorskip("matplotlib", reason="matplotlib is absent: install the extra `train`")
 
-from bloomery.cli import main  # noqa: E402 - after the skip
-from bloomery.errors import ArgumentError  # noqa: E402
-from bloomery.experiments import ablations, batch_size, corpora, generate, learning_rate  # noqa: E402
-from bloomery.experiments.study import budget, runs  # noqa: E402
-from bloomery.experiments.study.desk import Desk  # noqa: E402
-from bloomery.experiments.study.runs import Outcome  # noqa: E402
-from bloomery.report.history import Curve, History  # noqa: E402
-from bloomery.report.page import Page, write_page  # noqa: E402
-from bloomery.train import RunConfig, read_metrics  # noqa: E402
+from bloomery.cli import main
+from bloomery.errors import ArgumentError
+from bloomery.experiments import ablations, batch_size, corpora, generate, learning_rate
+from bloomery.experiments.study import budget, runs
+from bloomery.experiments.study.desk import Desk
+from bloomery.experiments.study.runs import Outcome
+from bloomery.report.history import Curve, History
+from bloomery.report.page import Page, write_page
+from bloomery.train import RunConfig, read_metrics
 
 MakeDesk = Callable[..., Desk]
 
@@ -89,7 +89,8 @@ def test_ablations(make_desk: MakeDesk, tmp_path: Path) -> None:
     best = f"{page.results['no_norm_best']:g}"
     assert tried[best]["valid_loss"] == min(each["valid_loss"] for each in tried.values())
     models = {
-        variant: RunConfig.load(Path(each["runs"][0]["folder"]) / "config.toml").model for variant, each in found.items()
+        variant: RunConfig.load(Path(each["runs"][0]["folder"]) / "config.toml").model
+        for variant, each in found.items()
     }
     assert models["SiLU"].d_ff == 4 * models["SiLU"].d_model
     assert (models["no norm"].norm, models["post-norm"].norm_position) == ("none", "post")
@@ -134,7 +135,9 @@ def test_real_processes_and_an_interruption(two_corpora: tuple[str, str], tmp_pa
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text(encoding="utf-8").count("\n") > 5) and time.monotonic() < deadline:
+    while (
+        not (metrics.exists() and metrics.read_text(encoding="utf-8").count("\n") > 5) and time.monotonic() < deadline
+    ):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
@@ -154,7 +157,9 @@ def history(valid: Sequence[float], train: Sequence[float] | None = None, folder
     steps = np.arange(len(losses), dtype=np.float64)
     curve = Curve(steps, steps, steps, losses)
     steps = np.arange(len(valid), dtype=np.float64)
-    return History(folder, RunConfig(), curve, Curve(steps, steps, steps, np.array(valid, np.float64)), np.array([]), [])
+    return History(
+        folder, RunConfig(), curve, Curve(steps, steps, steps, np.array(valid, np.float64)), np.array([]), []
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +204,9 @@ def test_the_learning_rates_verdict_follows_from_the_runs() -> None:
     told = "\n".join(learning_rate.answers({"runs": made[:2], "unigram_loss": 5.0}))
     assert "It is the highest that was tried" in told
     assert "No rate that was tried diverged" in told
-    assert learning_rate.answers({"runs": [lr_run(1, None, "diverged")], "unigram_loss": 5.0})[0].startswith("Every run")
+    assert learning_rate.answers({"runs": [lr_run(1, None, "diverged")], "unigram_loss": 5.0})[0].startswith(
+        "Every run"
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,3 +266,18 @@ def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkey
 
     seconds = 4 * plans[3.0].tokens * training_flops_per_token(plans[3.0].config) / 2e10
     assert 60 < seconds < 180
+
+
+@pytest.mark.usefixtures("small")
+def test_other_studies_take_the_rate_that_the_sweep_found(
+    make_desk: MakeDesk, two_corpora: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_desk("learning-rate")
+    page = learning_rate.run(sweep)
+    write_page(page, sweep.folder)
+    best = min(page.results["runs"], key=lambda run: run["valid_loss"] or np.inf)
+    with runs.workers(sweep, 1) as pool:
+        assert budget.make_plan(make_desk("corpora"), pool, 1).max_lr == best["max_lr"]
+        # On another corpus another rate may be best.
+        other = make_desk("generate", inputs=two_corpora[1:])
+        assert budget.make_plan(other, pool, 1).max_lr == budget.LADDER[0].max_lr

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
 
-from bloomery.errors import ArgumentError  # noqa: E402 - after the skip
-from bloomery.report.history import History  # noqa: E402
+from bloomery.errors import ArgumentError
+from bloomery.report.history import History
 
 MakeRun = Callable[..., Path]
 

@@ -33,7 +33,9 @@ def page() -> Page:
                     Text("5 < 6"),
                     Listing("$ echo '<b>'"),
                     Figure("line", figure, "A rising line."),
-                    Table("table", {"name": "", "share": ".0%", "none": ".2f"}, [["a,b", 0.25, None], ["c", 0.5, None]]),
+                    Table(
+                        "table", {"name": "", "share": ".0%", "none": ".2f"}, [["a,b", 0.25, None], ["c", 0.5, None]]
+                    ),
                     Tokens([("one", ["low", "er"])]),
                 ],
             )

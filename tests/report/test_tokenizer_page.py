@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("jinja2", reason="jinja2 is absent: install the extra `report`")
 
-from bloomery import Tokenizer, report  # noqa: E402 - after the skip
-from bloomery.cli import main  # noqa: E402
-from bloomery.report.tokenizer import tokenizer_data  # noqa: E402
+from bloomery import Tokenizer, report
+from bloomery.cli import main
+from bloomery.report.tokenizer import tokenizer_data
 
 SCRIPT = Path(report.__file__).parent / "templates" / "tokenizer.js"
 TEXTS = (

@@ -20,7 +20,8 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         "study",
         help="answer a question of the course, with pictures",
         description="Run a study and write a page about it: report.html, with PNGs, CSV, JSON and the commands. "
-        "Interrupted, it goes on when it is run again; what is finished is not repeated.",
+        "Interrupted, it goes on when it is run again; what is finished is not repeated. Studies that train take the best "
+        "learning rate that learning-rate found, where it was run before.",
         epilog="\n".join(["studies:", *(f"  {name:14} {about}" for name, about in STUDIES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -5,6 +5,7 @@ least a few tokens for each of its parameters: a larger one would end half-train
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +19,18 @@ from bloomery.experiments.study.corpora import Prepared
 from bloomery.experiments.study.desk import Desk
 from bloomery.experiments.study.runs import Workers, run_folder
 from bloomery.nn import TransformerLM
+from bloomery.report.page import RESULTS
 from bloomery.train import RunConfig
 from bloomery.train.config import CheckpointConfig, DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig
 from bloomery.train.loss import fast_loss
 from bloomery.train.runtime import Runtime
 
+SWEEP = "learning-rate"
+"""The study whose best rate the others take."""
+
 _TOKENS_PER_PARAMETER = 4
+_ENOUGH_TOKENS = 20
+"""A parameter, for a model that is not to be larger than its training (Hoffmann et al., 2022)."""
 _FEWEST_STEPS = 30
 # What is not training: starting the processes, tokenizing, judging and drawing.
 _OVERHEAD_SECONDS = 12.0
@@ -128,6 +135,11 @@ class Plan:
         model = self.config
         parameters = count_parameters(dataclasses.replace(model, vocab_size=data.tokenizer.vocab_size))
         epochs = self.tokens / ((1 - _HELD_OUT) * data.about["tokens"])
+        ratio = self.tokens / parameters
+        early = (
+            f"That is {ratio:.2g} tokens a parameter, where about {_ENOUGH_TOKENS} are usual: what follows is about "
+            "the early part of training, and more `--minutes` go further."
+        )
         return [
             (
                 f"{'One run' if runs == 1 else f'{runs} runs'} of a model with {parameters:,} parameters (vocabulary "
@@ -138,11 +150,14 @@ class Plan:
                 f"{epochs:.2g} times the training part of the corpus."
             ),
             (
-                f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
-                f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them "
-                "each time. AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a "
-                "twentieth of the steps, then a cosine down to a tenth of the learning rate. Trained on "
-                f"{self.places}."
+                *([early] if ratio < _ENOUGH_TOKENS / 2 else []),
+                (
+                    f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
+                    f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them "
+                    "each time. AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a "
+                    "twentieth of the steps, then a cosine down to a tenth of the learning rate. Trained on "
+                    f"{self.places}."
+                ),
             ),
         ]
 
@@ -154,7 +169,7 @@ def make_plan(desk: Desk, workers: Workers, runs: int, *, share: float = 1.0) ->
 
 def _plan(desk: Desk, workers: Workers, runs: int, share: float) -> Plan:
     if desk.settings.minutes is None:
-        return _course(workers)
+        return _course(desk, workers)
     seconds = max(60 * desk.settings.minutes - _OVERHEAD_SECONDS, 10) * _FOR_TRAINING * share
     # Runs that do not fill the last round leave places empty.
     rounds = -(-runs // workers.places.count)
@@ -177,25 +192,43 @@ def _plan(desk: Desk, workers: Workers, runs: int, share: float) -> Plan:
         model=rung.model.to_dict(),
         batch_size=rung.batch_size,
         steps=steps,
-        max_lr=rung.max_lr,
+        max_lr=_tuned_rate(desk, rung) or rung.max_lr,
         compile="auto" if compiled else "off",
         places=str(workers.places),
         speed=speed,
     )
 
 
-def _course(workers: Workers) -> Plan:
+def _course(desk: Desk, workers: Workers) -> Plan:
     rung = LADDER[-1]
     tokens = _COURSE_TOKENS if workers.places.accelerator is not None else _COURSE_TOKENS_WITHOUT_GPU
     return Plan(
         model=rung.model.to_dict(),
         batch_size=rung.batch_size,
         steps=tokens // _tokens(rung),
-        max_lr=rung.max_lr,
+        max_lr=_tuned_rate(desk, rung) or rung.max_lr,
         compile="auto",
         places=str(workers.places),
         speed=None,
     )
+
+
+def _tuned_rate(desk: Desk, rung: Rung) -> float | None:
+    """The best rate that the study `learning-rate` found for this model on the same corpus, where it was run before."""
+    sweep = dataclasses.replace(desk, name=SWEEP)
+    results = sweep.folder / RESULTS
+    if desk.name == SWEEP or not results.exists():
+        return None
+    settings, plan = sweep.found_settings(), sweep.once("plan", dict[str, Any])
+    if settings["inputs"][:1] != list(desk.settings.inputs[:1]) or plan["model"] != rung.model.to_dict():
+        return None
+    runs = json.loads(results.read_text(encoding="utf-8"))["runs"]
+    finished = [run for run in runs if run["valid_loss"] is not None]
+    best = min(finished, key=lambda run: run["valid_loss"], default=None)
+    if best is None:
+        return None
+    desk.say(f"the learning rate is {best['max_lr']:g}, the best that the study {SWEEP} found")
+    return best["max_lr"]
 
 
 def _tokens(rung: Rung) -> int:

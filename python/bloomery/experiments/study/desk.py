@@ -63,7 +63,7 @@ class Desk:
         if not path.exists():
             write_json(wanted, path)
             return
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = self.found_settings()
         changed = [
             f"{name} {found.get(name)} is {wanted[name]} now" for name in wanted if found.get(name) != wanted[name]
         ]
@@ -72,6 +72,10 @@ class Desk:
                 f"{self.folder} holds this study with other settings ({'; '.join(changed)}): remove it, or name "
                 "another place with --folder"
             )
+
+    def found_settings(self) -> dict[str, Any]:
+        """The settings of the results that are there."""
+        return json.loads((self.folder / _SETTINGS).read_text(encoding="utf-8"))
 
     def once(self, part: str, compute: Callable[[], Any]) -> Any:
         """What `compute` gives, as JSON can hold it; kept, so that it is computed once however often the study runs."""
