@@ -15,6 +15,10 @@ from bloomery.experiments.study.desk import Desk, Settings  # noqa: E402
 
 MakeDesk = Callable[..., Desk]
 END = "<|endoftext|>"
+VOCABULARIES = {
+    "stories": "the cat sat on a mat and the dog ran to its park while one bird sang in some tree",
+    "code": "def return für Größe self.value = 12 [0] {'a': 1} () => 한국어 import numpy",
+}
 
 
 class Inline:
@@ -54,53 +58,8 @@ def two_corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("corpora")
     random = np.random.default_rng(0)
     paths: list[str] = []
-    for name, words in (
-        (
-            "stories",
-            [
-                "the",
-                "cat",
-                "sat",
-                "on",
-                "a",
-                "mat",
-                "and",
-                "the",
-                "dog",
-                "ran",
-                "to",
-                "its",
-                "park",
-                "while",
-                "one",
-                "bird",
-                "sang",
-                "in",
-                "some",
-                "tree",
-            ],
-        ),
-        (
-            "code",
-            [
-                "def",
-                "return",
-                "für",
-                "Größe",
-                "self.value",
-                "=",
-                "12",
-                "[0]",
-                "{'a':",
-                "1}",
-                "()",
-                "=>",
-                "한국어",
-                "import",
-                "numpy",
-            ],
-        ),
-    ):
+    for name, vocabulary in VOCABULARIES.items():
+        words = vocabulary.split()
         made = [
             f"{word}{random.integers(100)}" if random.random() < 0.2 else word for word in random.choice(words, 6000)
         ]
@@ -112,7 +71,7 @@ def two_corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture
 def make_desk(tmp_path: Path, two_corpora: tuple[str, str]) -> MakeDesk:
-    """The desk of a study on the two corpora, opened; what it says is kept in `said`."""
+    """The desk of a study on the two corpora, opened."""
 
     def make(name: str, **settings: Any) -> Desk:
         given = {"inputs": two_corpora, "minutes": 0.01, "vocab_sizes": (300, 400), **settings}

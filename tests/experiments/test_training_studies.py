@@ -1,5 +1,6 @@
 """The studies that train: at the smallest size they run, go on where they were, and judge what they find."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ MakeDesk = Callable[..., Desk]
 def check(page: Page, folder: Path) -> str:
     """Writes the page, and gives it back as text."""
     html = write_page(page, folder).read_text(encoding="utf-8")
-    assert all(sentence.endswith(".") for sentence in page.answer)
+    assert all(sentence.endswith(".") for sentence in (*page.answer, *page.setting))
     assert "bloomery train" in html
     json.dumps(page.results, allow_nan=False)
     return html
@@ -41,8 +42,7 @@ def check(page: Page, folder: Path) -> str:
 @pytest.mark.usefixtures("small")
 def test_learning_rate_and_again(make_desk: MakeDesk, tmp_path: Path) -> None:
     said: list[str] = []
-    desk = make_desk("learning-rate")
-    object.__setattr__(desk, "say", said.append)
+    desk = dataclasses.replace(make_desk("learning-rate"), say=said.append)
     page = learning_rate.run(desk)
     check(page, desk.folder)
     rates = [run["max_lr"] for run in page.results["runs"]]

@@ -20,8 +20,8 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         "study",
         help="answer a question of the course, with pictures",
         description="Run a study and write a page about it: report.html, with PNGs, CSV, JSON and the commands. "
-        "Interrupted, it goes on when it is run again; what is finished is not repeated. Studies that train take the best "
-        "learning rate that learning-rate found, where it was run before.",
+        "Interrupted, it goes on when it is run again; what is finished is not repeated. Studies that train take the "
+        "best learning rate that learning-rate found, where it was run before.",
         epilog="\n".join(["studies:", *(f"  {name:14} {about}" for name, about in STUDIES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,7 +74,11 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.trained is not None and args.name != "generate":
         raise arguments.UsageError(f"--run is for generate; {args.name} trains its own runs")
-    for name in STUDIES if args.name == _ALL else (args.name,):
+    names = list(STUDIES) if args.name == _ALL else [args.name]
+    if args.name == _ALL and len(args.inputs) == 1:
+        names.remove("corpora")
+        _say("corpora compares two corpora, and one is given: left out")
+    for name in names:
         start = time.perf_counter()
         with runs.needing_extra():
             page = run_study(name, args.folder, settings, _say)

@@ -149,15 +149,13 @@ class Plan:
                 f"tokens{'' if runs == 1 else ' each'}: {self.steps:,} steps of {self.batch_size} windows, "
                 f"{epochs:.2g} times the training part of the corpus."
             ),
+            *([early] if ratio < _ENOUGH_TOKENS / 2 else []),
             (
-                *([early] if ratio < _ENOUGH_TOKENS / 2 else []),
-                (
-                    f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
-                    f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them "
-                    "each time. AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a "
-                    "twentieth of the steps, then a cosine down to a tenth of the learning rate. Trained on "
-                    f"{self.places}."
-                ),
+                f"Text: {data.name}, {data.bytes / 1e6:,.1f} MB, {data.about['tokens']:,} tokens; its last "
+                f"{_HELD_OUT:.0%} are held out, and the validation loss is the mean over the same windows of them "
+                "each time. AdamW with weight decay 0.1, gradients clipped to a norm of 1, linear warm-up over a "
+                "twentieth of the steps, then a cosine down to a tenth of the learning rate. Trained on "
+                f"{self.places}."
             ),
         ]
 
