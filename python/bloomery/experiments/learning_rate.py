@@ -12,6 +12,7 @@ from bloomery.experiments.study.desk import Desk, listed
 from bloomery.experiments.study.runs import Outcome, unigram_loss, workers
 from bloomery.report.figures import COLOURS, GREY, legend, new_figure, plain_ticks, shades
 from bloomery.report.page import Figure, Page, Section, Text
+from bloomery.units import human_seconds
 
 _FACTOR = math.sqrt(10)
 _BELOW, _ABOVE = 3, 4
@@ -146,6 +147,7 @@ def answers(results: Mapping[str, Any]) -> list[str]:
 
 def _sections(outcomes: Sequence[Outcome]) -> list[Section]:
     first = outcomes[0].history.first_loss
+    seconds = [float(outcome.history.train.seconds[-1]) for outcome in outcomes if len(outcome.history.train)]
     notes = {"stable": "", "unstable": " (unstable)", "diverged": " (diverged)"}
     drawn = {
         f"{outcome.history.config.schedule.max_lr:g}{notes[outcome.stability]}": (outcome, colour)
@@ -164,8 +166,9 @@ def _sections(outcomes: Sequence[Outcome]) -> list[Section]:
                     highest=1.15 * first,
                 ),
                 Text(
-                    "Every run has the same steps, windows and first weights; only the learning rate differs. By the "
-                    "clock the curves look alike, since a step costs the same at any rate."
+                    "Every run has the same steps, windows and first weights; only the learning rate differs. A step "
+                    f"costs the same at any rate: the runs took {human_seconds(min(seconds))} to "
+                    f"{human_seconds(max(seconds))} of training, which differs by what else the machine did."
                 ),
             ],
         ),
@@ -200,5 +203,5 @@ def _sweep(outcomes: Sequence[Outcome]) -> Figure:
     axes.set_xlabel("learning rate after the warm-up")
     axes.set_ylabel("final validation loss (nats per token)")
     axes.margins(y=0.15)
-    legend(axes)
+    legend(axes, loc="upper center")
     return Figure("sweep", figure, "Final validation loss by learning rate.")

@@ -227,7 +227,7 @@ def _start(free: Any, places: Places) -> None:
     if places.accelerator is None:
         torch.set_num_threads(places.threads)
     else:
-        torch.cuda.set_device(place)
+        os.environ["LOCAL_RANK"] = str(place)  # which of the accelerators the trainer takes
 
 
 def _train(values: dict[str, Any]) -> bool:
