@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,17 @@ def test_a_page_never_overwrites_a_tokenizer(tmp_path: Path, capsys: pytest.Capt
     assert "a page's name ends in .html" in capsys.readouterr().err
     assert main(["tokenizer", "inspect", str(path), "text.txt", "--html", "page.html"]) == 2
     assert path.read_bytes() == before
+
+
+def test_it_needs_jinja2_alone(tmp_path: Path) -> None:
+    path, page = tmp_path / "tokenizer.json", tmp_path / "page.html"
+    Tokenizer.train_from_iterable(["low lower"], 260, []).save(path)
+    program = (
+        "import sys; {}; from bloomery.cli import main; sys.exit(main(['tokenizer', 'inspect', {!r}, '--html', {!r}]))"
+    )
+    for missing, code in ((("torch", "matplotlib"), 0), (("jinja2",), 2)):
+        refused = "; ".join(f"sys.modules[{name!r}] = None" for name in missing)
+        command = [sys.executable, "-c", program.format(refused, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+    assert done.stderr == "bloomery: error: this needs jinja2: pip install 'bloomery[report]'\n"
