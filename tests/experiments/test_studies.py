@@ -175,7 +175,10 @@ def test_a_command_is_watched_with_its_memory() -> None:
     watched = watch(["account", "--json"])
     assert json.loads(watched.output)
     assert watched.peak_bytes > 5_000_000
-    with pytest.raises(RuntimeError, match="bloomery: error"):
+    # More than a pipe holds.
+    lengths = [str(length) for length in range(1, 200)]
+    assert len(watch(["account", "--json", "--context-lengths", *lengths]).output) > 100_000
+    with pytest.raises(ArgumentError, match=r"^absent\.json"):
         watch(["tokenizer", "inspect", "absent.json"])
 
 

@@ -94,9 +94,8 @@ def test_a_page_never_overwrites_a_tokenizer(tmp_path: Path, capsys: pytest.Capt
 def test_it_needs_jinja2_alone(tmp_path: Path) -> None:
     path, page = tmp_path / "tokenizer.json", tmp_path / "page.html"
     Tokenizer.train_from_iterable(["low lower"], 260, []).save(path)
-    program = (
-        "import sys; {}; from bloomery.cli import main; sys.exit(main(['tokenizer', 'inspect', {!r}, '--html', {!r}]))"
-    )
+    program = "import sys; {}; from bloomery.cli import main; sys.exit(main({!r}))"
+    words = ["tokenizer", "inspect", str(path), "--html", str(page)]
     for missing, code in ((("torch", "matplotlib"), 0), (("jinja2",), 2)):
         refused = "; ".join(f"sys.modules[{name!r}] = None" for name in missing)
         command = [sys.executable, "-c", program.format(refused, words)]

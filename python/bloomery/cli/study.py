@@ -22,9 +22,9 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         help="answer a question of the course, with pictures",
         # Wrapped here, for the sake of the list below, which has lines of its own.
         description=textwrap.fill(
-            "Run a study and write a page about it: report.html, with PNGs, CSV, JSON and the commands. Interrupted, it "
-            "goes on when it is run again; what is finished is not repeated. Studies that train take the best learning "
-            "rate that learning-rate found, where it was run before.",
+            "Run a study and write a page about it: report.html, with PNGs, CSV, JSON and the commands. Interrupted, "
+            "it goes on when it is run again; what is finished is not repeated. Studies that train take the best "
+            "learning rate that learning-rate found, where it was run before.",
             79,
         ),
         epilog="\n".join(["studies:", *(f"  {name:14} {about}" for name, about in STUDIES.items())]),

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
+
+from bloomery.errors import ArgumentError
 
 _EVERY_SECONDS = 0.005
 
@@ -25,21 +28,24 @@ def watch(words: Sequence[str]) -> Watched:
     """Runs `bloomery` with these words.
 
     Raises:
-        RuntimeError: It failed; the message is what it said.
+        ArgumentError: It failed; the message is what it said.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - this package's own command
-        [sys.executable, "-m", "bloomery.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, _resident(process.pid))
-        time.sleep(_EVERY_SECONDS)
-    seconds = time.perf_counter() - start
-    output, errors = process.communicate()
-    if process.returncode:
-        raise RuntimeError(errors.strip())
-    return Watched(output, seconds, peak)
+    # Files: a pipe that nobody reads while it is watched would fill, and the command wait for ever.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(  # noqa: S603 - this package's own command
+            [sys.executable, "-m", "bloomery.cli", *words], stdout=output, stderr=errors
+        )
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            time.sleep(_EVERY_SECONDS)
+        seconds = time.perf_counter() - start
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise ArgumentError(errors.read().strip().removeprefix("bloomery: error: "))
+        return Watched(output.read(), seconds, peak)
 
 
 def _resident(pid: int) -> int:
