@@ -100,11 +100,9 @@ def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
         "shared": len(shared),
         "by_size": [(size, len(set(vocabularies[0][:size]) & set(vocabularies[1][:size])) / size) for size in sizes],
         "only": [
-            [
-                token.decode(errors="replace")
-                for token in sorted(set(vocabulary) - shared, key=vocabulary.index)
-                if len(token) > 3
-            ][:_LONGEST]
+            [token.decode(errors="replace") for token in vocabulary if token not in shared and len(token) > 3][
+                :_LONGEST
+            ]
             for vocabulary in vocabularies
         ],
     }

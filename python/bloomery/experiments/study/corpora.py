@@ -21,6 +21,8 @@ from bloomery.tokenizer.inputs import expand
 END_OF_TEXT = "<|endoftext|>"
 
 _ABOUT = "about.json"
+# Ids looked at in one go.
+_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,11 @@ class Prepared:
     def documents(self, count: int, seed: int = 0) -> list[str]:
         """A sample of whole documents, each of the corpus's bytes being equally likely to choose one."""
         ids = self.ids
-        ends = np.flatnonzero(np.asarray(ids) == self.tokenizer.eot_id)
+        found = [
+            first + np.flatnonzero(ids[first : first + _CHUNK] == self.tokenizer.eot_id)
+            for first in range(0, len(ids), _CHUNK)
+        ]
+        ends = np.concatenate(found)
         ends = ends if len(ends) and ends[-1] == len(ids) - 1 else np.append(ends, len(ids))
         starts = np.concatenate([[0], ends[:-1] + 1])
         full = ends > starts

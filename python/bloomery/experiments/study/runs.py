@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from bloomery.data import open_tokens
-from bloomery.errors import DivergedError
+from bloomery.errors import ArgumentError, DivergedError
 from bloomery.experiments.study.desk import Desk, write_json
 from bloomery.report.history import History, running_mean
 from bloomery.train import RunConfig, train
@@ -163,10 +164,11 @@ class Workers:
                     name = queue.pop(0)
                     running[self._pool.submit(_train, waiting[name].to_dict())] = name
                 for future in wait(running, _POLL_SECONDS, FIRST_COMPLETED).done:
-                    if not future.result():
+                    name = running.pop(future)
+                    if not _result(name, future):
                         raise KeyboardInterrupt
                     done += 1
-                    self._announce(bar, configs, running.pop(future), f"{done} of {len(waiting)} runs")
+                    self._announce(bar, configs, name, f"{done} of {len(waiting)} runs")
                 bar.set_description(f"{done} of {len(waiting)} runs", refresh=False)
                 bar.update(sum(_steps_done(Path(config.folder)) for config in waiting.values()) - bar.n)
         return {name: read_outcome(name, Path(config.folder)) for name, config in configs.items()}
@@ -213,6 +215,21 @@ def read_outcome(name: str, folder: Path) -> Outcome:
     """What became of a run that has ended."""
     told = json.loads((folder / _OUTCOME).read_text(encoding="utf-8"))
     return Outcome(name, History.read(folder), told["diverged"])
+
+
+def _result(name: str, future: Future[bool]) -> bool:
+    """What `_train` gave.
+
+    Raises:
+        ArgumentError: Its process is gone.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ArgumentError(
+            f"the process that trained {name} was killed, most likely for want of memory: free some, or ask for a "
+            "smaller model with fewer --minutes; what is finished is kept"
+        ) from error
 
 
 def _ended(folder: Path) -> bool:
