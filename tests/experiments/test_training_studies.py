@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,13 @@ def test_what_diverging_means(
     outcome = Outcome("run", History(made.folder, config, made.train, made.valid, np.array([]), []), message)
     assert outcome.stability == stability
     assert (outcome.loss is None) == (stability == "diverged")
+
+
+def test_a_killed_process_is_told() -> None:
+    future: Future[bool] = Future()
+    future.set_exception(BrokenProcessPool())
+    with pytest.raises(ArgumentError, match="trained base was killed, most likely for want of memory"):
+        runs._result("base", future)
 
 
 def test_the_loss_of_knowing_how_frequent_tokens_are(tmp_path: Path) -> None:

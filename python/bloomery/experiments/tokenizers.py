@@ -17,6 +17,8 @@ from bloomery.units import human_bytes, human_seconds
 
 _DOCUMENTS = 10
 _LONGEST = 15
+_SHOWN = 15
+"""Of the tokens that only one vocabulary has."""
 _SHOWN_CHARACTERS = 40
 _SPLIT_CHARACTERS = 320
 """Of the passages that are shown split."""
@@ -100,9 +102,7 @@ def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
         "shared": len(shared),
         "by_size": [(size, len(set(vocabularies[0][:size]) & set(vocabularies[1][:size])) / size) for size in sizes],
         "only": [
-            [token.decode(errors="replace") for token in vocabulary if token not in shared and len(token) > 3][
-                :_LONGEST
-            ]
+            [token.decode(errors="replace") for token in vocabulary if len(token) > 3 and token not in shared][:_SHOWN]
             for vocabulary in vocabularies
         ],
     }
