@@ -258,7 +258,7 @@ def test_bad_arguments(
 def test_studies_of_tokenizers_need_no_torch(tmp_path: Path, two_corpora: tuple[str, str]) -> None:
     program = (
         "import sys; sys.modules['torch'] = None; from bloomery.cli import main; "
-        f"sys.exit(main(['study', 'unicode', {two_corpora[0]!r}, '--folder', {str(tmp_path)!r}]))"
+        f"sys.exit(main(['study', 'tokenizers', {two_corpora[0]!r}, '--folder', {str(tmp_path)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr

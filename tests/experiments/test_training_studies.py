@@ -136,7 +136,7 @@ def test_real_processes_and_an_interruption(two_corpora: tuple[str, str], tmp_pa
     metrics = tmp_path / "generate" / "runs" / "model" / "metrics.jsonl"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while (
         not (metrics.exists() and metrics.read_text(encoding="utf-8").count("\n") > 5) and time.monotonic() < deadline
     ):

@@ -123,8 +123,8 @@ def answers(results: Mapping[str, Any]) -> list[str]:
             f"when the first size was done with its tokens, it had reached {by_time['loss_when_first_is_done']:.3f}."
         ),
         (
-            f"A batch of {fastest['batch_size']:,} trains at {fastest['tokens_per_second']:,.0f} tokens a second, a batch "
-            f"of {slowest['batch_size']:,} at {slowest['tokens_per_second']:,.0f}, "
+            f"A batch of {fastest['batch_size']:,} trains at {fastest['tokens_per_second']:,.0f} tokens a second, a "
+            f"batch of {slowest['batch_size']:,} at {slowest['tokens_per_second']:,.0f}, "
             f"{fastest['tokens_per_second'] / slowest['tokens_per_second']:.1f} times slower."
         ),
     ]
