@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 
 from bloomery.config import TransformerConfig
-from bloomery.nn import TransformerLM
+from bloomery.nn import TransformerLM, cross_entropy
 from bloomery.optim import AdamW
-from bloomery.train.loss import plain_loss
 
 _REFERENCES, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -70,7 +69,7 @@ def _step(model: TransformerLM, optimizer: AdamW, batch_size: int) -> None:
     windows = torch.randint(config.vocab_size, shape, device=model.token_embeddings.weight.device)
     # Gradients stay until the next step, as the accounting has them.
     optimizer.zero_grad(set_to_none=False)
-    plain_loss(model, windows[:, :-1], windows[:, 1:]).backward()  # pyright: ignore[reportUnknownMemberType]
+    cross_entropy(model(windows[:, :-1]), windows[:, 1:]).backward()  # pyright: ignore[reportUnknownMemberType]
     optimizer.step()
 
 
