@@ -34,7 +34,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Does stage after stage, and says of each what it did."""
-    with runs.needing_extra():
+    with runs.needing_torch():
         from bloomery.experiments.demo import STEPS, Demo  # noqa: PLC0415 - torch takes seconds to import
 
     start = time.perf_counter()

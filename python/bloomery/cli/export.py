@@ -24,7 +24,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Loads and writes."""
-    with runs.needing_extra():
+    with runs.needing_torch():
         from bloomery.export import export_hf  # noqa: PLC0415 - torch takes seconds to import
 
     model, tokenizer = runs.load(args)

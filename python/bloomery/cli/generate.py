@@ -66,7 +66,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Loads the model, writes, and says how fast on standard error."""
-    with runs.needing_extra():
+    with runs.needing_torch():
         import torch  # noqa: PLC0415 - takes seconds to import
 
         from bloomery.generate import Sampling, generate  # noqa: PLC0415

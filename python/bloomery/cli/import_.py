@@ -24,7 +24,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reads, and saves as a run."""
-    with runs.needing_extra():
+    with runs.needing_torch():
         from bloomery.export import import_hf  # noqa: PLC0415 - torch takes seconds to import
         from bloomery.train import save_model  # noqa: PLC0415
 

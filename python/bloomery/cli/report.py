@@ -28,7 +28,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the page, or draws."""
-    with runs.needing_extra():
+    with runs.needing_torch():
         from bloomery.report.curves import draw_curves  # noqa: PLC0415 - needs matplotlib
         from bloomery.report.page import write_page  # noqa: PLC0415
         from bloomery.report.runs import runs_page  # noqa: PLC0415

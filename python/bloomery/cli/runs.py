@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def needing_extra(extra: str = "train") -> Generator[None]:
-    """Around imports that need an extra, most of all torch: where it is missing, says what to install."""
+def needing_torch() -> Generator[None]:
+    """Around imports that need the extra `train`: where it is missing, says what to install."""
     # Threads that wait for one another by spinning stand in the way of those they wait for, as soon as anything else
     # runs on the machine: measured, a step of the demo took nine times as long beside one busy process per core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with needing("train"):
+        yield
+
+
+@contextmanager
+def needing(extra: str) -> Generator[None]:
+    """Around imports that need an extra: where it is missing, says what to install."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -40,7 +47,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def load(args: argparse.Namespace, device: str = "cpu") -> "tuple[TransformerLM, Tokenizer]":
     """Loads the model of a run, and its tokenizer."""
-    with needing_extra():
+    with needing_torch():
         from bloomery.train import load_model  # noqa: PLC0415 - torch takes seconds to import
 
     return load_model(args.folder, args.checkpoint, device)

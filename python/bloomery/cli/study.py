@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
         _say("corpora compares two corpora, and one is given: left out")
     for name in names:
         start = time.perf_counter()
-        with runs.needing_extra():
+        with runs.needing_torch():
             page = run_study(name, args.folder, settings, _say)
         print(f"{name}: {page}, in {human_seconds(time.perf_counter() - start)}", flush=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bloomery.cli.arguments import Subcommands
-from bloomery.cli.runs import needing_extra
+from bloomery.cli.runs import needing_torch
 from bloomery.units import human_seconds
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add_parser(subcommands: Subcommands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, with progress on standard error and the result on standard output."""
-    with needing_extra():
+    with needing_torch():
         from bloomery import train  # noqa: PLC0415 - torch takes seconds to import, and no other command needs it
 
     words: list[str] = arguments.rest

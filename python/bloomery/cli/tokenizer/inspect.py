@@ -61,7 +61,7 @@ def _write_page(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise arguments.UsageError(f"--html {args.html}: a page's name ends in .html")
     if args.texts or args.json:
         raise arguments.UsageError("--html writes a page about the tokenizer alone: leave out --json and texts")
-    with runs.needing_extra("report"):
+    with runs.needing("report"):
         from bloomery.report.tokenizer import write_tokenizer_page  # noqa: PLC0415 - needs jinja2
 
     write_tokenizer_page(tokenizer, str(args.tokenizer), args.html)
