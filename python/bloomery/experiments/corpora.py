@@ -181,7 +181,8 @@ def _bars(rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Figu
                 panel.annotate(
                     f"{each[key]:.2f}", (place, each[key]), (0, 3), textcoords="offset points", ha="center", fontsize=9
                 )
-        panel.set_xticks(range(len(rows)), [f"{each['corpus']}\n{each['vocab_size']:,}" for each in rows], fontsize=8)
+        labels = [f"{each['corpus']}, {each['vocab_size']:,}" for each in rows]
+        panel.set_xticks(range(len(rows)), labels, fontsize=8, rotation=25, ha="right")
         panel.set_ylabel(f"validation loss, {label}")
         panel.grid(axis="x", visible=False)
         panel.margins(y=0.12)
