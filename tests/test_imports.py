@@ -15,7 +15,7 @@ import bloomery
 PACKAGE = Path(bloomery.__file__).parent
 
 _MODEL = {"files", "nn", "optim", "data", "accounting", "config", "tokenizer"}
-_RUNS = {"train", "generate", "export"} | _MODEL
+_RUNS = {"train", "generate", "export", "units"} | _MODEL
 # The parts of bloomery that each part may import, itself aside; `errors` is open to all but nn and optim.
 MAY_IMPORT = {
     "cli": {"experiments", "report", "cluster"} | _RUNS,
@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "config": set[str](),
     "errors": set[str](),
     "files": set[str](),
+    "units": set[str](),
     "__init__": {"tokenizer"},
 }
 # Packages from outside, where they are limited.
@@ -42,6 +43,7 @@ MAY_USE = {
     "accounting": set[str](),
     "config": set[str](),
     "errors": set[str](),
+    "units": set[str](),
     "tokenizer": {"numpy"},
     "tokenizer/reference.py": {"regex"},
     "__init__": set[str](),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import bloomery
-from bloomery.cli import arguments, build_parser, main, output
+from bloomery.cli import arguments, build_parser, main
+from bloomery.units import human_bytes, human_seconds
 
 COMMAND = (sys.executable, "-m", "bloomery.cli")
 
@@ -117,7 +118,7 @@ def test_threads_are_a_positive_number(run, text: str) -> None:
 
 
 def test_numbers_for_people() -> None:
-    assert [output.human_bytes(size) for size in (0, 999, 1000, 34_100_000, 825e9, 2e15)] == [
+    assert [human_bytes(size) for size in (0, 999, 1000, 34_100_000, 825e9, 2e15)] == [
         "0 bytes",
         "999 bytes",
         "1.0 kB",
@@ -125,7 +126,7 @@ def test_numbers_for_people() -> None:
         "825.0 GB",
         "2,000.0 TB",
     ]
-    assert [output.human_seconds(seconds) for seconds in (0.04, 59, 90, 7200, 200_000)] == [
+    assert [human_seconds(seconds) for seconds in (0.04, 59, 90, 7200, 200_000)] == [
         "40 ms",
         "59.0 s",
         "1.5 min",

@@ -1,8 +1,7 @@
 """The picture of a run's losses."""
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +12,17 @@ image = pytest.importorskip("matplotlib.image", reason="matplotlib is absent: in
 
 from bloomery.cli import main  # noqa: E402 - after the skip
 from bloomery.errors import ArgumentError  # noqa: E402
-from bloomery.report import draw_curves  # noqa: E402
-from bloomery.report.curves import running_mean  # noqa: E402
+from bloomery.report.curves import draw_curves  # noqa: E402
+from bloomery.report.history import running_mean  # noqa: E402
 
-
-def make_run(folder: Path, lines: Iterable[dict[str, float]]) -> Path:
-    folder.mkdir()
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    train = [{"step": step, "loss": 3 + 4 / step} for step in range(1, 101)]
-    valid = [{"step": step, "valid_loss": 3.1 + 4 / (step + 1)} for step in range(0, 101, 25)]
-    return make_run(tmp_path / "run", [*train, *valid])
+MakeRun = Callable[..., Path]
 
 
 def test_the_picture_has_both_curves(run: Path, tmp_path: Path) -> None:
     draw_curves([run], tmp_path / "loss.png")
     pixels = image.imread(tmp_path / "loss.png")[..., :3]
     assert pixels.shape == (600, 960, 3)
-    blue = (np.abs(pixels - (0x1F / 255, 0x77 / 255, 0xB4 / 255)) < 0.02).all(axis=-1)
+    blue = (np.abs(pixels - (0x00, 0x72 / 255, 0xB2 / 255)) < 0.02).all(axis=-1)
     black = (pixels < 0.02).all(axis=-1)
     assert blue.sum() > 300
     assert black.sum() > 1000
@@ -45,8 +33,8 @@ def test_the_picture_has_both_curves(run: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["loss.png"]
 
 
-def test_the_picture_says_what_it_shows(run: Path, tmp_path: Path) -> None:
-    other = make_run(tmp_path / "other", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}])
+def test_the_picture_says_what_it_shows(run: Path, make_run: MakeRun, tmp_path: Path) -> None:
+    other = make_run("other", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}])
     draw_curves([run], tmp_path / "one.svg")
     draw_curves([run, other], tmp_path / "two.svg")
     one, two = (re.findall(r"<!-- (.*?) -->", (tmp_path / name).read_text()) for name in ("one.svg", "two.svg"))
@@ -55,8 +43,8 @@ def test_the_picture_says_what_it_shows(run: Path, tmp_path: Path) -> None:
     assert f"{other}: validation" not in two
 
 
-def test_what_cannot_be_drawn_is_refused(run: Path, tmp_path: Path) -> None:
-    empty = make_run(tmp_path / "empty", [])
+def test_what_cannot_be_drawn_is_refused(run: Path, make_run: MakeRun, tmp_path: Path) -> None:
+    empty = make_run("empty", [])
     with pytest.raises(ArgumentError, match="empty has no metrics to draw"):
         draw_curves([run, empty], tmp_path / "loss.png")
     with pytest.raises(ArgumentError, match="no run is given"):
@@ -68,8 +56,9 @@ def test_what_cannot_be_drawn_is_refused(run: Path, tmp_path: Path) -> None:
 
 def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(run)]) == 0
-    assert capsys.readouterr().out == f"drew {run} in {run / 'loss.png'}\n"
+    assert capsys.readouterr().out == f"wrote {run / 'report' / 'report.html'}\n"
     assert main(["report", str(run), str(run), "--output", str(tmp_path / "both.pdf")]) == 0
+    assert capsys.readouterr().out == f"drew {run}, {run} in {tmp_path / 'both.pdf'}\n"
     assert (tmp_path / "both.pdf").read_bytes().startswith(b"%PDF")
     assert main(["report", str(tmp_path / "absent")]) == 2
     assert "absent has no metrics to draw" in capsys.readouterr().err

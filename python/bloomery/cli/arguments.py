@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bloomery import Tokenizer
-from bloomery.cli.output import human_bytes
 from bloomery.errors import ArgumentError
 from bloomery.tokenizer import sizes
 from bloomery.tokenizer.embedded import stdlib_sources
+from bloomery.units import human_bytes
 
 DEFAULT_TOKENIZER = Path("runs/tokenizer/tokenizer.json")
 DEFAULT_TOKENS = Path("runs/tokenizer/tokens.npy")

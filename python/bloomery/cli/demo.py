@@ -5,8 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from bloomery.cli import arguments, output, runs
+from bloomery.cli import arguments, runs
 from bloomery.cli.train import Bar, announce
+from bloomery.units import human_seconds
 
 _FOLDER = Path("runs/demo")
 _STAGES = 5
@@ -45,9 +46,9 @@ def run(args: argparse.Namespace) -> None:
             print(f"{args.folder} holds an earlier demo: starting anew in its place", file=sys.stderr)
         for number, stage in enumerate(demo.run(), 1):
             bar.close()
-            print(f"{number}/{_STAGES} {stage.name}: {stage.did}, in {output.human_seconds(stage.seconds)}")
+            print(f"{number}/{_STAGES} {stage.name}: {stage.did}, in {human_seconds(stage.seconds)}")
             print(f"    yours: {stage.command}", flush=True)
             for sample in stage.samples:
                 print(f"\n{sample}")
-    print(f"\nall in {output.human_seconds(time.perf_counter() - start)}, in {args.folder}; more of its writing:")
+    print(f"\nall in {human_seconds(time.perf_counter() - start)}, in {args.folder}; more of its writing:")
     print(f"  bloomery generate {args.folder} --prompt 'def '")

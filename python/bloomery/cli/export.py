@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bloomery.cli import arguments, output, runs
+from bloomery.units import human_bytes
 
 
 def add_parser(subcommands: arguments.Subcommands) -> None:
@@ -41,5 +42,5 @@ def run(args: argparse.Namespace) -> None:
             }
         )
     else:
-        print(f"exported {args.folder} to {args.output}: {parameters:,} parameters, {output.human_bytes(size)}")
+        print(f"exported {args.folder} to {args.output}: {parameters:,} parameters, {human_bytes(size)}")
         print(f"next: vllm serve {args.output}, or AutoModelForCausalLM.from_pretrained({str(args.output)!r})")

@@ -7,6 +7,7 @@ from pathlib import Path
 from bloomery.cli import arguments, output
 from bloomery.data.corpora import CORPORA, fetch
 from bloomery.data.download import Fetched, HubFile
+from bloomery.units import human_bytes
 
 _FOLDER = Path("data")
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         output.print_json({"corpus": args.name, "files": [_as_json(file) for file in fetched]})
         return
-    output.print_table([(str(file.path), output.human_bytes(file.size), _verdict(file)) for file in fetched])
+    output.print_table([(str(file.path), human_bytes(file.size), _verdict(file)) for file in fetched])
     print(f"next: {shlex.join(['bloomery', 'tokenizer', 'train', str(fetched[0].path)])}")
 
 
@@ -88,4 +89,4 @@ def _list(*, as_json: bool) -> None:
 
 
 def _size(file: HubFile) -> str:
-    return "size and hash as the hub says" if file.size is None else output.human_bytes(file.size)
+    return "size and hash as the hub says" if file.size is None else human_bytes(file.size)

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from bloomery.cli import arguments, output, runs
+from bloomery.units import human_seconds
 
 if TYPE_CHECKING:
     from bloomery.generate import Completion
@@ -136,7 +137,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     tokens = sum(len(completion.ids) for completion in completions)
     print(
-        f"{tokens:,} tokens in {output.human_seconds(seconds)} ({tokens / seconds:,.0f} tokens/s), seed {seed}",
+        f"{tokens:,} tokens in {human_seconds(seconds)} ({tokens / seconds:,.0f} tokens/s), seed {seed}",
         file=sys.stderr,
     )
 

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from bloomery.tokenizer.peak import peak_memory
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+from bloomery.units import human_bytes
 
 
 def print_json(facts: Mapping[str, object]) -> None:
@@ -29,15 +28,6 @@ def print_table(rows: Sequence[Sequence[str]], *, numbers_from: int | None = Non
         print("  ".join(cells).rstrip())
 
 
-def human_bytes(size: float, *, digits: int = 1) -> str:
-    """A size in decimal units: `34.1 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.{digits}f} {unit}"
-        size /= 1000
-    return f"{size:,.{digits}f} TB"
-
-
 def peak_facts() -> dict[str, int | None]:
     """What `--json` says of memory: `peak_memory` in bytes, null where the system does not say."""
     return {"peak_memory": peak_memory()}
@@ -48,13 +38,3 @@ def print_peak() -> None:
     peak = peak_memory()
     if peak is not None:
         print(f"peak memory: {human_bytes(peak)}")
-
-
-def human_seconds(seconds: float) -> str:
-    """A duration: `35 ms`, `4.2 s`, `3.5 min`, `2.1 h`, `1.9 days`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for limit, unit, name in ((_MINUTE, 1, "s"), (_HOUR, _MINUTE, "min"), (_DAY, _HOUR, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds / _DAY:,.1f} days"

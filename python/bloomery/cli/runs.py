@@ -20,11 +20,18 @@ def needing_torch() -> Generator[None]:
     # Threads that wait for one another by spinning stand in the way of those they wait for, as soon as anything else
     # runs on the machine: measured, a step of the demo took nine times as long beside one busy process per core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with needing("train"):
+        yield
+
+
+@contextmanager
+def needing(extra: str) -> Generator[None]:
+    """Around imports that need an extra: where it is missing, says what to install."""
     try:
         yield
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[train]'") from error
+        raise arguments.UsageError(f"this needs {package}: pip install 'bloomery[{extra}]'") from error
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bloomery.cli.arguments import Subcommands
-from bloomery.cli.output import human_seconds
 from bloomery.cli.runs import needing_torch
+from bloomery.units import human_seconds
 
 if TYPE_CHECKING:
     from bloomery.train.evaluate import Evaluation

@@ -11,7 +11,7 @@ from pathlib import Path
 from bloomery import Tokenizer
 from bloomery.config import TransformerConfig
 from bloomery.generate import Sampling, generate
-from bloomery.report import draw_curves
+from bloomery.report.curves import draw_curves
 from bloomery.tokenizer.embedded import EmbeddedCorpus, stdlib_sources
 from bloomery.train import RunConfig, Watcher, load_model, read_metrics, train
 from bloomery.train.config import CheckpointConfig, DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from bloomery.accounting import ADAMW_FLOPS_PER_PARAMETER, Account, shares
-from bloomery.cli.output import human_bytes, human_seconds, print_table
+from bloomery.cli.output import print_table
+from bloomery.units import human_bytes, human_seconds
 
 _HOUR, _DAY = 3600, 86_400
 # Names of parts that are not merely their keys with spaces.

@@ -6,6 +6,7 @@ from pathlib import Path
 from bloomery.cli import arguments, output
 from bloomery.tokenizer.compare import PILE_BYTES, Comparison, compare
 from bloomery.tokenizer.measure import Measurement
+from bloomery.units import human_bytes, human_seconds
 
 
 def add_parser(subcommands: arguments.Subcommands) -> None:
@@ -79,15 +80,15 @@ def _print(comparisons: list[Comparison], corpus_size: int) -> None:
                 comparison.name,
                 f"{comparison.vocab_size:,}",
                 text,
-                output.human_bytes(found.bytes),
+                human_bytes(found.bytes),
                 f"{found.tokens:,}",
                 f"{found.bytes_per_token:.3f}",
-                output.human_bytes(found.bytes_per_second),
+                human_bytes(found.bytes_per_second),
             )
             for text, found in results.items()
         ]
     output.print_table(rows, numbers_from=3)
-    print(f"\na corpus of {output.human_bytes(corpus_size)} like these texts, on this machine:")
+    print(f"\na corpus of {human_bytes(corpus_size)} like these texts, on this machine:")
     projected = [("  tokenizer", "time", "tokens")]
     for comparison in comparisons:
         seconds = comparison.projected_seconds(corpus_size)
@@ -95,7 +96,7 @@ def _print(comparisons: list[Comparison], corpus_size: int) -> None:
         projected.append(
             (
                 f"  {comparison.name}",
-                "unknown" if seconds is None else output.human_seconds(seconds),
+                "unknown" if seconds is None else human_seconds(seconds),
                 "unknown" if tokens is None else f"{tokens:,}",
             )
         )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bloomery.cli import arguments, output
+from bloomery.units import human_bytes, human_seconds
 
 
 def add_parser(subcommands: arguments.Subcommands) -> None:
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         )
         return
     ratio = f", {report.bytes / report.tokens:.2f} bytes a token" if report.tokens else ""
-    rate = f" ({output.human_bytes(report.bytes / report.seconds)}/s)" if report.seconds else ""
-    print(f"encoded {output.human_bytes(report.bytes)} in {output.human_seconds(report.seconds)}{rate}")
+    rate = f" ({human_bytes(report.bytes / report.seconds)}/s)" if report.seconds else ""
+    print(f"encoded {human_bytes(report.bytes)} in {human_seconds(report.seconds)}{rate}")
     print(f"{report.tokens:,} tokens ({report.dtype}{ratio}), saved to {args.output}")
     output.print_peak()

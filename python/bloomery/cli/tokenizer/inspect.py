@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from bloomery.cli import arguments, output
+from bloomery import Tokenizer
+from bloomery.cli import arguments, output, runs
 from bloomery.tokenizer.inspect import Inspection, escape, inspect
 from bloomery.tokenizer.measure import Measurement, measure
 
@@ -28,6 +29,12 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
     )
     parser.add_argument("texts", nargs="*", metavar="FILE", help="file to encode for its bytes per token")
     parser.add_argument("--most", type=int, default=10, metavar="N", help="longest entries of a list (default: 10)")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="PAGE.html",
+        help="write a page instead: search the vocabulary, type a text and see it split, merge by merge",
+    )
     arguments.add_loading(parser)
     arguments.add_reading(parser)
     arguments.add_json(parser)
@@ -37,6 +44,9 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
 def run(args: argparse.Namespace) -> None:
     """Gathers the facts and prints them."""
     tokenizer = arguments.load_tokenizer(args.tokenizer, args.pattern, args.special_tokens)
+    if args.html is not None:
+        _write_page(args, tokenizer)
+        return
     facts = inspect(tokenizer, args.most)
     reading = {"errors": args.errors, "field": args.field, "column": args.column, "num_threads": args.threads}
     measured = {text: measure(tokenizer, [text], **reading) for text in args.texts}
@@ -44,6 +54,18 @@ def run(args: argparse.Namespace) -> None:
         output.print_json({"tokenizer": str(args.tokenizer), **_as_json(facts, measured)})
     else:
         _print(args.tokenizer, facts, measured)
+
+
+def _write_page(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
+    if args.html.suffix != ".html":
+        raise arguments.UsageError(f"--html {args.html}: a page's name ends in .html")
+    if args.texts or args.json:
+        raise arguments.UsageError("--html writes a page about the tokenizer alone: leave out --json and texts")
+    with runs.needing("report"):
+        from bloomery.report.tokenizer import write_tokenizer_page  # noqa: PLC0415 - needs jinja2
+
+    write_tokenizer_page(tokenizer, str(args.tokenizer), args.html)
+    print(f"wrote {args.html}")
 
 
 def _as_json(facts: Inspection, measured: dict[str, Measurement]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bloomery import Tokenizer
 from bloomery.cli import arguments, output
 from bloomery.errors import TrainingStoppedEarly
+from bloomery.units import human_seconds
 
 
 def add_parser(subcommands: arguments.Subcommands) -> None:
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
             }
         )
         return
-    print(f"trained {tokenizer.vocab_size:,} tokens in {output.human_seconds(seconds)}, saved to {args.output}")
+    print(f"trained {tokenizer.vocab_size:,} tokens in {human_seconds(seconds)}, saved to {args.output}")
     if tokenizer.vocab_size < args.vocab_size:
         print(f"stopped before {args.vocab_size:,}: no pair of tokens was left to merge")
     output.print_peak()

@@ -1,0 +1,292 @@
+"""The studies that train: at the smallest size they run, go on where they were, and judge what they find."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
+pytest.importorskip("matplotlib", reason="matplotlib is absent: install the extra `train`")
+
+from bloomery.cli import main
+from bloomery.errors import ArgumentError
+from bloomery.experiments import ablations, batch_size, corpora, generate, learning_rate
+from bloomery.experiments.study import budget, runs
+from bloomery.experiments.study.desk import Desk
+from bloomery.experiments.study.runs import Outcome
+from bloomery.report.history import Curve, History
+from bloomery.report.page import Page, write_page
+from bloomery.train import RunConfig, read_metrics
+
+MakeDesk = Callable[..., Desk]
+
+
+def check(page: Page, folder: Path) -> str:
+    """Writes the page, and gives it back as text."""
+    html = write_page(page, folder).read_text(encoding="utf-8")
+    assert all(sentence.endswith(".") for sentence in (*page.answer, *page.setting))
+    assert "bloomery train" in html
+    json.dumps(page.results, allow_nan=False)
+    return html
+
+
+@pytest.mark.usefixtures("small")
+def test_learning_rate_and_again(make_desk: MakeDesk, tmp_path: Path) -> None:
+    said: list[str] = []
+    desk = dataclasses.replace(make_desk("learning-rate"), say=said.append)
+    page = learning_rate.run(desk)
+    check(page, desk.folder)
+    rates = [run["max_lr"] for run in page.results["runs"]]
+    assert rates == sorted(rates)
+    assert len(rates) >= 10
+    assert {0.00032, 0.01, 1.0} <= set(rates)
+    # Runs are the trainer's own: any command works on them.
+    run = desk.folder / "runs" / "lr-0.01"
+    assert main(["report", str(run), "--output", str(tmp_path / "page")]) == 0
+    assert RunConfig.load(run / "config.toml").schedule.max_lr == 0.01
+    # What is finished is not repeated.
+    written = {path: path.stat().st_mtime_ns for path in desk.folder.glob("runs/*/metrics.jsonl")}
+    said.clear()
+    again = learning_rate.run(desk)
+    assert again.results == page.results
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert "8 of 8 runs were trained before" in said
+
+
+@pytest.mark.usefixtures("small")
+def test_batch_size(make_desk: MakeDesk, tmp_path: Path) -> None:
+    page = batch_size.run(make_desk("batch-size"))
+    check(page, tmp_path / "page")
+    rows = page.results["sizes"]
+    assert [row["batch_size"] for row in rows] == [1, 4]
+    assert [row["steps"] for row in rows] == [120, 30]
+    for row in rows:
+        tried = [run["valid_loss"] for run in page.results["runs"] if run["batch_size"] == row["batch_size"]]
+        assert len(tried) >= 3
+        assert row["valid_loss"] == min(tried)
+    assert page.results["largest_in_memory"] > 1000
+
+
+@pytest.mark.usefixtures("small")
+def test_ablations(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk("ablations")
+    page = ablations.run(desk)
+    check(page, tmp_path / "page")
+    found = page.results["variants"]
+    assert set(found) == set(ablations.ABOUT)
+    assert all(len(each["runs"]) == 2 for each in found.values())
+    assert found["base"]["difference"] == 0
+    tried = page.results["no_norm_rates"]
+    best = f"{page.results['no_norm_best']:g}"
+    assert tried[best]["valid_loss"] == min(each["valid_loss"] for each in tried.values())
+    models = {
+        variant: RunConfig.load(Path(each["runs"][0]["folder"]) / "config.toml").model
+        for variant, each in found.items()
+    }
+    assert models["SiLU"].d_ff == 4 * models["SiLU"].d_model
+    assert (models["no norm"].norm, models["post-norm"].norm_position) == ("none", "post")
+    assert models["no position"].position == "none"
+
+
+@pytest.mark.usefixtures("small")
+def test_corpora(make_desk: MakeDesk, two_corpora: tuple[str, str], tmp_path: Path) -> None:
+    page = corpora.run(make_desk("corpora"))
+    check(page, tmp_path / "page")
+    rows = page.results["rows"]
+    assert [row["corpus"] for row in rows] == ["stories", "stories", "code", "code"]
+    for row in rows:
+        bits = row["valid_loss"] / np.log(2) / row["bytes_per_token"]
+        assert bits == pytest.approx(row["valid_bits_per_byte"])
+    with pytest.raises(ArgumentError, match="name a second one"):
+        corpora.run(make_desk("corpora-of-one", inputs=two_corpora[:1]))
+
+
+@pytest.mark.usefixtures("small")
+def test_generate(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk("generate")
+    page = generate.run(desk)
+    check(page, tmp_path / "page")
+    rows = page.results["rows"]
+    assert len(rows) == 1 + len(generate.TEMPERATURES) * len(generate.TOP_P)
+    assert all(count >= 256 for row in rows for count in row["tokens"])
+    assert all(0 <= row["repeated"] <= 1 and 0 <= row["unknown"] <= 1 for row in rows)
+    shown = page.results["next_token"]
+    assert all(sum(values) <= 1 for values in shown["probabilities"].values())
+    # A run of one's own in the place of one that is trained.
+    other = generate.run(make_desk("generate-mine", run=str(desk.folder / "runs" / "model")))
+    assert [row["text"] for row in other.results["rows"]] == [row["text"] for row in rows]
+    with pytest.raises(ArgumentError, match="is not the folder of a run"):
+        generate.run(make_desk("generate-none", run=str(tmp_path)))
+
+
+def test_real_processes_and_an_interruption(two_corpora: tuple[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bloomery.cli", "study", "generate", two_corpora[0], "--minutes", "0.6"]
+    command += ["--folder", str(tmp_path)]
+    metrics = tmp_path / "generate" / "runs" / "model" / "metrics.jsonl"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while (
+        not (metrics.exists() and metrics.read_text(encoding="utf-8").count("\n") > 5) and time.monotonic() < deadline
+    ):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    # It has saved where it stood, and is no finished run.
+    assert list((metrics.parent / "checkpoints").iterdir())
+    assert not (metrics.parent / "outcome.json").exists()
+    stopped = read_metrics(metrics.parent)[-1]["step"]
+    assert 0 < stopped < RunConfig.load(metrics.parent / "config.toml").train.steps
+
+
+def history(valid: Sequence[float], train: Sequence[float] | None = None, folder: Path = Path("run")) -> History:
+    """Losses made up."""
+    losses = np.array(train if train is not None else valid, np.float64)
+    steps = np.arange(len(losses), dtype=np.float64)
+    curve = Curve(steps, steps, steps, losses)
+    steps = np.arange(len(valid), dtype=np.float64)
+    return History(
+        folder, RunConfig(), curve, Curve(steps, steps, steps, np.array(valid, np.float64)), np.array([]), []
+    )
+
+
+@pytest.mark.parametrize(
+    ("valid", "message", "stability"),
+    (
+        ([6, 4, 3], None, "stable"),
+        ([6, 5.9, 5.8], None, "stable"),  # slow, no more
+        ([6, 9, 4], None, "unstable"),
+        ([6, 9, 5.5], None, "diverged"),
+        ([6, 30, 60], None, "diverged"),
+        ([6, 4, 3], "the loss of step 9 is nan", "diverged"),
+    ),
+)
+def test_what_diverging_means(
+    valid: Sequence[float], message: str | None, stability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "unigram_loss", lambda path: 5.0)
+    config = RunConfig.from_dict({"data": {"train": ["tokens.npy"]}})
+    made = history(valid)
+    outcome = Outcome("run", History(made.folder, config, made.train, made.valid, np.array([]), []), message)
+    assert outcome.stability == stability
+    assert (outcome.loss is None) == (stability == "diverged")
+
+
+def test_a_killed_process_is_told() -> None:
+    future: Future[bool] = Future()
+    future.set_exception(BrokenProcessPool())
+    with pytest.raises(ArgumentError, match="trained base was killed, most likely for want of memory"):
+        runs._result("base", future)
+
+
+def test_the_loss_of_knowing_how_frequent_tokens_are(tmp_path: Path) -> None:
+    np.save(tmp_path / "tokens.npy", np.array([0, 1, 2, 3] * 100, np.uint16))
+    assert runs.unigram_loss(str(tmp_path / "tokens.npy")) == pytest.approx(np.log(4))
+
+
+def lr_run(rate: float, loss: float | None, stability: str = "stable") -> dict[str, Any]:
+    return {"max_lr": rate, "valid_loss": loss, "stability": stability, "first_loss": 6.0, "message": None}
+
+
+def test_the_learning_rates_verdict_follows_from_the_runs() -> None:
+    made = [lr_run(0.001, 4.0), lr_run(0.003, 3.0), lr_run(0.01, 3.5), lr_run(0.03, 4.5, "unstable")]
+    told = "\n".join(learning_rate.answers({"runs": [*made, lr_run(0.1, None, "diverged")], "unigram_loss": 5.0}))
+    assert "The best learning rate is 0.003" in told
+    assert "At 0.03 the loss was thrown back" in told
+    assert "At 0.1 training diverged: the loss was thrown back" in told
+    assert "The edge of stability lies between 0.01" in told
+    assert "and 0.03. The best rate is 3.3 times below it: close to the edge" in told
+    told = "\n".join(learning_rate.answers({"runs": made[:2], "unigram_loss": 5.0}))
+    assert "It is the highest that was tried" in told
+    assert "No rate that was tried diverged" in told
+    assert learning_rate.answers({"runs": [lr_run(1, None, "diverged")], "unigram_loss": 5.0})[0].startswith(
+        "Every run"
+    )
+
+
+@pytest.mark.parametrize(
+    ("differences", "diverged", "verdict"),
+    (
+        ([0.05, 0.06], 0, "worse"),
+        ([-0.05, -0.06], 0, "better"),
+        ([0.05, -0.01], 0, "undecided"),
+        ([0.01, 0.06], 0, "undecided"),
+        ([0.05], 1, "diverges"),
+        ([0.05], 0, "worse"),
+    ),
+)
+def test_a_verdict_needs_seeds_that_agree(differences: list[float], diverged: int, verdict: str) -> None:
+    assert ablations.verdict(differences, diverged=diverged) == verdict
+
+
+def test_the_learning_rate_goes_with_the_batch_size() -> None:
+    rows = [{"batch_size": size, "max_lr": 0.001 * size**0.5} for size in (1, 4, 16)]
+    assert batch_size.exponent(rows) == pytest.approx(0.5)
+    assert batch_size.exponent(rows[:1]) is None
+
+
+def corpus_row(corpus: str, size: int, loss: float, ratio: float) -> dict[str, Any]:
+    bits = loss / np.log(2) / ratio
+    names = {"run": f"{corpus}-{size}", "corpus": corpus, "vocab_size": size}
+    return {**names, "valid_loss": loss, "valid_bits_per_byte": bits, "bytes_per_token": ratio}
+
+
+def test_losses_by_token_and_by_byte_may_disagree() -> None:
+    rows = [corpus_row("a", 512, 3.0, 2.0), corpus_row("a", 2048, 4.0, 3.0)]
+    rows += [corpus_row("b", 512, 4.0, 2.0), corpus_row("b", 2048, 7.0, 3.0)]
+    _, a, b, _ = corpora.answers(rows)
+    assert a.endswith("Told by tokens it looks worse, and it is better.")
+    assert b.endswith("bits.")
+
+
+def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pool:
+        places = runs.Places(2, 1, None)
+
+        def everywhere(self, function: Callable[..., float], *arguments: Any) -> float:
+            return 2e10
+
+    plans = {
+        minutes: budget.make_plan(make_desk(f"plan-{minutes}", minutes=minutes), Pool(), 8)  # type: ignore[arg-type]
+        for minutes in (1.0, 3.0, 60.0, 1000.0, None)
+    }
+    sizes = [plan.config.d_model for plan in plans.values()]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 64
+    assert sizes[-1] == 512
+    assert plans[3.0].steps > plans[1.0].steps
+    assert plans[None].tokens == 40_960_000
+    # The runs of a plan take no longer than the minutes.
+    from bloomery.accounting import training_flops_per_token
+
+    seconds = 4 * plans[3.0].tokens * training_flops_per_token(plans[3.0].config) / 2e10
+    assert 60 < seconds < 180
+
+
+@pytest.mark.usefixtures("small")
+def test_other_studies_take_the_rate_that_the_sweep_found(
+    make_desk: MakeDesk, two_corpora: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_desk("learning-rate")
+    page = learning_rate.run(sweep)
+    write_page(page, sweep.folder)
+    best = min(page.results["runs"], key=lambda run: run["valid_loss"] or np.inf)
+    with runs.workers(sweep, 1) as pool:
+        assert budget.make_plan(make_desk("corpora"), pool, 1).max_lr == best["max_lr"]
+        # On another corpus another rate may be best.
+        other = make_desk("generate", inputs=two_corpora[1:])
+        assert budget.make_plan(other, pool, 1).max_lr == budget.LADDER[0].max_lr
