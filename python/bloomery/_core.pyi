@@ -150,7 +150,9 @@ class Tokenizer:
     ) -> list[int]:
         """Encode text to a list of token ids."""
 
-    def encode_ordinary(self, text: str | bytes, *, errors: str = "strict", num_threads: int | None = None) -> list[int]:
+    def encode_ordinary(
+        self, text: str | bytes, *, errors: str = "strict", num_threads: int | None = None
+    ) -> list[int]:
         """Encode text without recognising any special token."""
 
     def encode_array(
