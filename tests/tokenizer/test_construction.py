@@ -73,6 +73,7 @@ def test_a_single_byte_may_be_a_special_token() -> None:
         ({**BYTES, 256: b"a"}, [], None, VocabularyError, r"a"),
         (BYTES, [(b"a", b"b")], None, VocabularyError, r"ab.* not in the vocabulary"),
         ({**BYTES, 256: b"xyz"}, [(b"xy", b"z")], None, VocabularyError, r"xy.* not in the vocabulary"),
+        ({**BYTES, 2**21 - 1: b"ab"}, [(b"a", b"b")], None, VocabularyError, r"join to 2097151 .* not supported"),
         ({**BYTES, -1: b"ab"}, [], None, VocabularyError, r"id -1 is not in 0\.\.2\*\*32"),
         ({**BYTES, 2**32: b"ab"}, [], None, VocabularyError, r"id 4294967296"),
         ({**BYTES, 256: "ab"}, [], None, TypeError, r"vocab must map int to bytes, but 256 is mapped to 'ab'"),
