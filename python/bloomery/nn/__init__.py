@@ -12,6 +12,7 @@ from bloomery.nn.attention import CausalMultiHeadSelfAttention
 from bloomery.nn.block import TransformerBlock
 from bloomery.nn.cache import KVCache, LayerCache
 from bloomery.nn.embedding import Embedding
+from bloomery.nn.fp8 import MULTIPLE as FP8_MULTIPLE
 from bloomery.nn.fp8 import fp8_linear
 from bloomery.nn.functional import cross_entropy, scaled_dot_product_attention, silu, softmax
 from bloomery.nn.linear import Linear, joint_linear
@@ -22,6 +23,7 @@ from bloomery.nn.swiglu import SiLUFeedForward, SwiGLU
 from bloomery.nn.transformer import TransformerLM
 
 __all__ = [
+    "FP8_MULTIPLE",
     "CausalMultiHeadSelfAttention",
     "Embedding",
     "KVCache",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bloomery.nn.cache import LayerCache
 from bloomery.nn.functional import scaled_dot_product_attention
-from bloomery.nn.heads import split_heads
+from bloomery.nn.joint import split_heads
 from bloomery.nn.linear import Linear, joint_linear
 from bloomery.nn.rmsnorm import RMSNorm
 from bloomery.nn.rope import RotaryPositionalEmbedding

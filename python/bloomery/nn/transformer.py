@@ -10,6 +10,7 @@ from bloomery.nn.cache import KVCache
 from bloomery.nn.embedding import Embedding
 from bloomery.nn.linear import Linear, init_linear_
 from bloomery.nn.rope import RotaryPositionalEmbedding
+from bloomery.nn.swiglu import SwiGLU
 
 
 class TransformerLM(nn.Module):
@@ -109,9 +110,9 @@ class TransformerLM(nn.Module):
                 module.fused = enabled
 
     def use_joint_projections(self, *, enabled: bool = True) -> None:
-        """Makes every layer compute queries, keys and values as one product, or each by itself; for training."""
+        """Makes every layer compute projections of the same input as one product, or each by itself; for training."""
         for module in self.modules():
-            if isinstance(module, CausalMultiHeadSelfAttention):
+            if isinstance(module, CausalMultiHeadSelfAttention | SwiGLU):
                 module.joint = enabled
 
     def use_fp8(self, *, enabled: bool = True) -> None:

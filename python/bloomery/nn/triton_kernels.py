@@ -12,7 +12,7 @@ import triton  # pyright: ignore[reportMissingTypeStubs]
 import triton.language as tl  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor
 
-_BLOCK = 4096
+_BLOCK = 2048
 
 
 @triton.jit
@@ -95,7 +95,7 @@ def _heads_kernel(  # noqa: ANN202
 
 
 def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries and keys turned by RoPE, and values: each [B, T, H·D], out of [B, T, 3·H·D]; see `heads.split_heads`."""
+    """Queries and keys turned by RoPE, and values: each [B, T, H·D], out of [B, T, 3·H·D]; see `joint.split_heads`."""
     width = joint.shape[-1] // 3
     q, k, v = (joint.new_empty(*joint.shape[:-1], width) for _ in range(3))
     _launch_heads(joint, q, k, v, cos, sin, inverse=False)
@@ -116,6 +116,48 @@ def _launch_heads(joint: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, s
     _launch(
         _heads_kernel, grid, joint, q, k, v, cos, sin, length, width, d_head, INVERSE=inverse, PAIRS=pairs, num_warps=4
     )
+
+
+@triton.jit
+def _gate_kernel(joint, gated, gradient, width, BACKWARD: tl.constexpr, BLOCK: tl.constexpr):  # noqa: ANN001, ANN202, N803
+    """One program a part of a token. Forwards joint to gated; backwards the gradient of gated to that of joint."""
+    token = tl.program_id(0).to(tl.int64)
+    columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    mask = columns < width
+    gate_at = token * 2 * width + columns
+    gate = tl.load(joint + gate_at, mask=mask, other=0.0).to(tl.float32)
+    up = tl.load(joint + gate_at + width, mask=mask, other=0.0).to(tl.float32)
+    sigmoid = 1.0 / (1.0 + tl.exp(-gate))
+    silu = gate * sigmoid
+    here = gated + token * width + columns
+    if BACKWARD:
+        of_gated = tl.load(here, mask=mask, other=0.0).to(tl.float32)
+        of_gate = of_gated * up * (sigmoid + silu * (1.0 - sigmoid))
+        tl.store(gradient + gate_at, of_gate.to(gradient.dtype.element_ty), mask=mask)
+        tl.store(gradient + gate_at + width, (of_gated * silu).to(gradient.dtype.element_ty), mask=mask)
+    else:
+        tl.store(here, (silu * up).to(gated.dtype.element_ty), mask=mask)
+
+
+def gate(joint: Tensor) -> Tensor:
+    """silu of the first half of the last dimension times the second: [..., 2·F] to [..., F]."""
+    gated = joint.new_empty(*joint.shape[:-1], joint.shape[-1] // 2)
+    _launch_gate(joint, gated, joint, backward=False)
+    return gated
+
+
+def gate_gradient(of_gated: Tensor, joint: Tensor) -> Tensor:
+    """The gradient of `gate`: of its result [..., F] to that of its argument [..., 2·F]."""
+    gradient = torch.empty_like(joint)
+    _launch_gate(joint, of_gated.contiguous(), gradient, backward=True)
+    return gradient
+
+
+def _launch_gate(joint: Tensor, gated: Tensor, gradient: Tensor, *, backward: bool) -> None:
+    width = gated.shape[-1]
+    block = min(triton.next_power_of_2(width), 2048)
+    grid = (gated.numel() // width, triton.cdiv(width, block))
+    _launch(_gate_kernel, grid, joint, gated, gradient, width, BACKWARD=backward, BLOCK=block, num_warps=8)
 
 
 def _launch(kernel: object, grid: tuple[int, ...], *arguments: object, **options: object) -> None:
