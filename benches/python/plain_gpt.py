@@ -1,8 +1,8 @@
 """A GPT-2 written the usual short way, and one training step of it: what bloomery's step is compared with.
 
-It has what such trainers have: LayerNorm without bias, learned positions, GELU, one product for queries, keys and values,
-tied embeddings, a vocabulary padded to a multiple of 64, torch's attention kernel, autocast to bfloat16, fused AdamW and
-torch.compile over the whole model.
+It has what such trainers have: LayerNorm without bias, learned positions, GELU, one product for queries, keys and
+values, tied embeddings, a vocabulary padded to a multiple of 64, torch's attention kernel, autocast to bfloat16, fused
+AdamW and torch.compile over the whole model.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
-"""Validation loss after equal time: bloomery's recipes, and a GPT-2 trained the usual short way, on the same windows.
+r"""Validation loss after equal time: bloomery's recipes, and a GPT-2 trained the usual short way, on the same windows.
 
-    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --folder runs/recipes \\
-        --arm muon=--optimizer.name=muon --arm adamw= --arm plain --data.train '["tokens.npy"]' --data.valid '["valid.npy"]'
+    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --arm muon=--optimizer.name=muon --arm adamw= \
+        --arm plain --data.train '["tokens.npy"]' --data.valid '["valid.npy"]' --data.held_out 0.0
 
-An arm is a name and what it changes in the config; `plain` is the step of plain_gpt.py, with AdamW and the same learning
-rates. Each first trains for a few steps that are thrown away: they compile, and tell how many steps fit the time, over
-which the arm's schedule is then laid. Its metrics are kept in a folder of its own, and all are drawn in one picture, by
-time and by step. Evaluation and checkpoints do not count as time.
+An arm is a name and what it changes in the config; `plain` is the step of plain_gpt.py, with AdamW and the same
+learning rates. Each first trains for a few steps that are thrown away: they compile, and tell how many steps fit the
+time, over which the arm's schedule is then laid. Its metrics are kept in a folder of its own, and all are drawn in one
+picture, by time and by step. Evaluation and checkpoints do not count as time.
 """
 
 import argparse
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from plain_gpt import PlainStep, Shape
 
 from bloomery.data import BatchSampler, open_tokens, validation_windows
 from bloomery.optim import cosine_schedule
 from bloomery.train import RunConfig, load_config, parse_overrides, read_metrics, train
 from bloomery.train.runtime import Runtime
+from plain_gpt import PlainStep, Shape
 
 PROBE_STEPS = 40
 EVALUATIONS = 10
@@ -77,9 +77,9 @@ def at_length(config: RunConfig, folder: Path, steps: int) -> RunConfig:
 
 
 def seconds_per_step(folder: Path) -> float:
-    """Of the second half of the run."""
+    """Of the second half of the run; the steps that were looked at together end at the middle."""
     lines = [line for line in read_metrics(folder) if "loss" in line]
-    middle, last = lines[len(lines) // 2], lines[-1]
+    middle, last = lines[len(lines) // 2 - 1], lines[-1]
     return (last["seconds"] - middle["seconds"]) / (last["step"] - middle["step"])
 
 

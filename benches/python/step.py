@@ -2,9 +2,9 @@
 
     python benches/python/step.py docs/gpt2-small.toml --train.batch_size 64
 
-The plain model gets the shape of the config, and the feed-forward network of GPT-2: as many parameters as the gated one,
-where that is 8/3 as wide as the model. Tokens are random, and the same for both. Both are warm before they are timed;
-`--rounds` times each, and the table has the median and the range.
+The plain model gets the shape of the config, and the feed-forward network of GPT-2: as many parameters as the gated
+one, where that is 8/3 as wide as the model. Tokens are random, and the same for both. Both are warm before they are
+timed; `--rounds` times each, and the table has the median and the range.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from plain_gpt import PlainStep, Shape
 
 from bloomery.accounting import training_flops_per_token
 from bloomery.train import RunConfig, parse_overrides
 from bloomery.train.runtime import Runtime
 from bloomery.train.step import TrainStep
+from plain_gpt import PlainStep, Shape
 
 WARM_UP = 5
 

@@ -58,7 +58,10 @@ def _print(found: "StepBenchmark") -> None:
             ("model", f"{found.parameters:,} parameters, a vocabulary of {found.vocab_size:,}"),
             ("step", f"{human_seconds(found.step_seconds)} for {found.tokens_per_step:,} tokens"),
             ("tokens/s", f"{found.tokens_per_second:,.0f}"),
-            ("FLOP/s", f"{found.flops_per_second / 1e12:,.3g} T" + ("" if found.mfu is None else f", MFU {found.mfu:.1%}")),
+            (
+                "FLOP/s",
+                f"{found.flops_per_second / 1e12:,.3g} T" + ("" if found.mfu is None else f", MFU {found.mfu:.1%}"),
+            ),
             ("peak memory", "unknown" if found.peak_memory is None else human_bytes(found.peak_memory)),
             ("warm-up", human_seconds(found.warm_up_seconds)),
         )

@@ -30,7 +30,7 @@ class Embedding(nn.Module):
         nn.init.trunc_normal_(self.weight, std=1.0, a=-3.0, b=3.0)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Integers [...] in 0..num_embeddings to [..., embedding_dim], under autocast in its dtype, as from `Linear`."""
+        """Integers [...] in 0..num_embeddings to [..., embedding_dim]; under autocast in its dtype, as `Linear`'s."""
         vectors = torch_functional.embedding(token_ids, self.weight)
         device = vectors.device.type
         # Otherwise the residual stream would stay in float32, at twice the memory traffic of every norm and sum.

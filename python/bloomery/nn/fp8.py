@@ -30,7 +30,7 @@ def fp8_linear(x: Tensor, weight: Tensor) -> Tensor:
         [..., M] in the dtype of x.
     """
     product: Tensor = _Fp8Linear.apply(x.flatten(0, -2), weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
-    return product.unflatten(0, x.shape[:-1])
+    return product.reshape(*x.shape[:-1], -1)
 
 
 class _Fp8Linear(torch.autograd.Function):
@@ -57,7 +57,7 @@ def _product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], dtype: torch.dt
     """[N, K] times the transpose of [M, K], rounded as `_rounded` gives them."""
     (a_numbers, a_scale), (b_numbers, b_scale) = a, b
     if a_numbers.is_cuda:
-        return torch._scaled_mm(  # noqa: SLF001 - there is no other way to these units yet
+        return torch._scaled_mm(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet
             a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=True
         )
     # The same numbers without such units, for tests.

@@ -1,9 +1,9 @@
 """What follows a joint product: queries, keys and values with RoPE, and SwiGLU's gate.
 
-On a GPU each is one kernel, and its gradient one that leaves the gradients of the parts side by side, where the backward
-pass of the joint product needs them. Left to torch.compile, that gradient was put together element by element: 14 ms of
-the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough. And a part that is a view keeps
-the whole product in memory.
+On a GPU each is one kernel, and its gradient one that leaves the gradients of the parts side by side, where the
+backward pass of the joint product needs them. Left to torch.compile, that gradient was put together element by element:
+14 ms of the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough. And a part that is a
+view keeps the whole product in memory.
 
 Shapes: B is the batch, T the tokens, H the heads, D a head's width, F a feed-forward network's.
 """
@@ -36,7 +36,7 @@ def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """RoPE for [B, T, H·D]."""
-    heads = x.unflatten(-1, (-1, cos.shape[-1]))
+    heads = x.reshape(*x.shape[:-1], -1, cos.shape[-1])
     return turn(heads, cos.unsqueeze(-2), sin.unsqueeze(-2)).flatten(-2)
 
 
@@ -54,18 +54,18 @@ def _join_heads(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Te
     return triton_kernels.join_heads(q, k, v, cos, sin)
 
 
-@_split_heads.register_fake
-def _(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@_split_heads.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
+def _(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
     shape = (*joint.shape[:-1], joint.shape[-1] // 3)
     return joint.new_empty(shape), joint.new_empty(shape), joint.new_empty(shape)
 
 
-@_join_heads.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+@_join_heads.register_fake  # pyright: ignore[reportUnknownMemberType]
+def _(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:  # noqa: ARG001
     return q.new_empty((*q.shape[:-1], 3 * q.shape[-1]))
 
 
-def _save_tables(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: object) -> None:
+def _save_tables(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: object) -> None:  # noqa: ARG001
     ctx.save_for_backward(*inputs[1:])
 
 
@@ -73,11 +73,11 @@ def _differentiate_heads(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> tuple[Ten
     return _join_heads(q, k, v, *ctx.saved_tensors), None, None
 
 
-_split_heads.register_autograd(_differentiate_heads, setup_context=_save_tables)
+_split_heads.register_autograd(_differentiate_heads, setup_context=_save_tables)  # pyright: ignore[reportUnknownMemberType]
 
 
 def gate(joint: Tensor) -> Tensor:
-    """silu of the first half of the last dimension times the second half: [..., 2·F] to [..., F]."""
+    """Silu of the first half of the last dimension times the second half: [..., 2·F] to [..., F]."""
     if joint.is_cuda:
         return _gate(joint)
     first, second = joint.chunk(2, -1)
@@ -98,17 +98,17 @@ def _gate_gradient(of_gated: Tensor, joint: Tensor) -> Tensor:
     return triton_kernels.gate_gradient(of_gated, joint)
 
 
-@_gate.register_fake
+@_gate.register_fake  # pyright: ignore[reportUnknownMemberType]
 def _(joint: Tensor) -> Tensor:
     return joint.new_empty((*joint.shape[:-1], joint.shape[-1] // 2))
 
 
-@_gate_gradient.register_fake
-def _(of_gated: Tensor, joint: Tensor) -> Tensor:
+@_gate_gradient.register_fake  # pyright: ignore[reportUnknownMemberType]
+def _(of_gated: Tensor, joint: Tensor) -> Tensor:  # noqa: ARG001
     return torch.empty_like(joint)
 
 
-def _save_joint(ctx: Any, inputs: tuple[Tensor], output: object) -> None:
+def _save_joint(ctx: Any, inputs: tuple[Tensor], output: object) -> None:  # noqa: ARG001
     ctx.save_for_backward(*inputs)
 
 
@@ -117,4 +117,4 @@ def _differentiate_gate(ctx: Any, of_gated: Tensor) -> Tensor:
     return _gate_gradient(of_gated, joint)
 
 
-_gate.register_autograd(_differentiate_gate, setup_context=_save_joint)
+_gate.register_autograd(_differentiate_gate, setup_context=_save_joint)  # pyright: ignore[reportUnknownMemberType]

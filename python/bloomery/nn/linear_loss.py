@@ -15,7 +15,7 @@ from torch import Tensor
 LossAndGradient = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 # Logits held at a time. On an accelerator enough that its matrix units are busy; on a processor what its caches hold.
-_CHUNK_BYTES = {"cuda": 2**30, "cpu": 2**23}
+_CHUNK_BYTES = {"cuda": 2**29, "cpu": 2**23}
 # Matrix units want rows that begin at multiples of 16 bytes, and tiles that are full: a vocabulary of 50,257 is
 # computed as one of 50,304.
 _MULTIPLE = {"cuda": 64}
@@ -62,12 +62,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss_and_gradient: LossAndGradient,
         differentiate: bool,  # noqa: FBT001 - torch passes by position
     ) -> Tensor:
-        (tokens, width), vocab_size, device = hidden.shape, weight.shape[0], hidden.device.type
+        tokens, vocab_size, device = hidden.shape[0], weight.shape[0], hidden.device.type
         missing = -vocab_size % _MULTIPLE.get(device, 1)
         # The rows added are zero. So are their logits, which no loss is computed of, and which give no gradient.
         head = torch_functional.pad(weight.to(hidden.dtype), (0, 0, 0, missing)) if missing else weight.to(hidden.dtype)
         row_bytes = head.shape[0] * hidden.element_size()
-        chunks = -(-tokens * row_bytes // _CHUNK_BYTES.get(device, 2**30))
+        chunks = -(-tokens * row_bytes // _CHUNK_BYTES.get(device, 2**29))
         rows = -(-tokens // chunks)
         logits = hidden.new_empty(rows, head.shape[0])
         of_hidden = torch.empty_like(hidden) if differentiate else None

@@ -91,5 +91,5 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turns pairs of neighbours of x [..., d_k]; cos and sin are rows of the tables that broadcast to x."""
     # One expression over whole rows, which compiles to a kernel that reads and writes in order. Even and odd elements
     # apart and stacked again were two strided reads, and complex numbers are not compiled at all.
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    swapped = x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
     return (x * cos + swapped * sin).to(x.dtype)

@@ -1,5 +1,6 @@
-"""Kernels for NVIDIA and AMD GPUs where a measurement asked for them; imported only there, as Triton comes with torch for
-these devices alone.
+# pyright: basic
+# Triton's language has no types.
+"""Kernels for GPUs where a measurement asked for them; imported only there, as Triton comes with torch for GPUs alone.
 
 Each replaces code that torch.compile made slower; the written-out code stays beside the caller, and the tests hold the
 kernels to it.
@@ -16,7 +17,7 @@ _BLOCK = 2048
 
 
 @triton.jit
-def _cross_entropy_kernel(logits, targets, losses, width, vocab_size, BLOCK: tl.constexpr):  # noqa: ANN001, ANN202, N803
+def _cross_entropy_kernel(logits, targets, losses, width, vocab_size, BLOCK: tl.constexpr):  # noqa: N803
     """One program a row: once over it for the sum of exponentials, once more, out of the cache, for the gradient."""
     row = tl.program_id(0).to(tl.int64)
     base = logits + row * width
@@ -36,7 +37,7 @@ def _cross_entropy_kernel(logits, targets, losses, width, vocab_size, BLOCK: tl.
     tl.store(losses + row, top + tl.log(total) - tl.load(base + target).to(tl.float32))
     # Every thread has read the target's logit before any overwrites it.
     tl.debug_barrier()
-    inverse = 1.0 / total
+    inverse = 1.0 / total  # pyright: ignore[reportOperatorIssue]
     for start in range(0, width, BLOCK):
         columns = start + tl.arange(0, BLOCK)
         x = tl.load(base + columns, mask=columns < width, other=0.0).to(tl.float32)
@@ -57,16 +58,16 @@ def loss_and_gradient_(logits: Tensor, targets: Tensor, vocab_size: int) -> tupl
 
 
 @triton.jit
-def _heads_kernel(  # noqa: ANN202
-    joint,  # noqa: ANN001
-    q,  # noqa: ANN001
-    k,  # noqa: ANN001
-    v,  # noqa: ANN001
-    cos,  # noqa: ANN001
-    sin,  # noqa: ANN001
-    length,  # noqa: ANN001
-    width,  # noqa: ANN001
-    d_head,  # noqa: ANN001
+def _heads_kernel(
+    joint,
+    q,
+    k,
+    v,
+    cos,
+    sin,
+    length,
+    width,
+    d_head,
     INVERSE: tl.constexpr,  # noqa: N803
     PAIRS: tl.constexpr,  # noqa: N803
 ):
@@ -82,7 +83,7 @@ def _heads_kernel(  # noqa: ANN202
     if INVERSE:
         sine = -sine
     here, there = joint + token * 3 * width + columns, token * width + columns
-    for part in tl.static_range(3):
+    for part in tl.static_range(3):  # pyright: ignore[reportGeneralTypeIssues]
         apart = (q if part == 0 else k if part == 1 else v) + there
         source = apart if INVERSE else here + part * width
         target = here + part * width if INVERSE else apart
@@ -119,7 +120,7 @@ def _launch_heads(joint: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, s
 
 
 @triton.jit
-def _gate_kernel(joint, gated, gradient, width, BACKWARD: tl.constexpr, BLOCK: tl.constexpr):  # noqa: ANN001, ANN202, N803
+def _gate_kernel(joint, gated, gradient, width, BACKWARD: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
     """One program a part of a token. Forwards joint to gated; backwards the gradient of gated to that of joint."""
     token = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -140,7 +141,7 @@ def _gate_kernel(joint, gated, gradient, width, BACKWARD: tl.constexpr, BLOCK: t
 
 
 def gate(joint: Tensor) -> Tensor:
-    """silu of the first half of the last dimension times the second: [..., 2·F] to [..., F]."""
+    """Silu of the first half of the last dimension times the second: [..., 2·F] to [..., F]."""
     gated = joint.new_empty(*joint.shape[:-1], joint.shape[-1] // 2)
     _launch_gate(joint, gated, joint, backward=False)
     return gated

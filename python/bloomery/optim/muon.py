@@ -40,9 +40,7 @@ class Muon(torch.optim.Optimizer):
         ValueError: A value out of its range, or a parameter that is no matrix.
     """
 
-    def __init__(
-        self, params: ParamsT, lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.1
-    ) -> None:
+    def __init__(self, params: ParamsT, lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.1) -> None:
         for name, value in (("lr", lr), ("weight_decay", weight_decay)):
             if not value >= 0:
                 raise ValueError(f"{name} = {value} is not allowed: it must be 0 or more")
@@ -85,16 +83,16 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
         buffers: list[Tensor] = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        torch._foreach_lerp_(buffers, gradients, 1 - momentum)  # noqa: SLF001 - torch's optimizers have no other way
-        updates = torch._foreach_lerp(gradients, buffers, momentum)  # noqa: SLF001
+        for buffer, gradient in zip(buffers, gradients, strict=True):
+            buffer.lerp_(gradient, 1 - momentum)
+        updates = [gradient.lerp(buffer, momentum) for gradient, buffer in zip(gradients, buffers, strict=True)]
         wide = torch.stack([_transposed_if_tall(update).bfloat16() for update in updates])
         scale = 0.2 * math.sqrt(wide.shape[-1])
-        steps = [
-            _transposed_if_tall(parameter, step)
-            for parameter, step in zip(parameters, orthogonalize(wide).to(parameters[0].dtype), strict=True)
-        ]
-        torch._foreach_mul_(parameters, 1 - lr * group["weight_decay"])  # noqa: SLF001
-        torch._foreach_add_(parameters, steps, alpha=-lr * scale)  # noqa: SLF001
+        for parameter, direction in zip(parameters, orthogonalize(wide), strict=True):
+            parameter.mul_(1 - lr * group["weight_decay"])
+            # Its shape is the transpose's where the parameter is tall.
+            step = direction.mT if parameter.shape[0] > parameter.shape[1] else direction
+            parameter.add_(step, alpha=-lr * scale)
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -118,7 +116,5 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     return x
 
 
-def _transposed_if_tall(parameter: Tensor, value: Tensor | None = None) -> Tensor:
-    """The value (the parameter itself unless given), transposed where the parameter has more rows than columns."""
-    value = parameter if value is None else value
-    return value.mT if parameter.shape[0] > parameter.shape[1] else value
+def _transposed_if_tall(matrix: Tensor) -> Tensor:
+    return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix

@@ -126,12 +126,11 @@ def _largest_kernels(run: Callable[[], object], *, on_gpu: bool) -> list[Kernel]
     # With torch's stacks and shapes the profile would take longer than the steps.
     with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as profiled:
         run()
-    times = [
+    events: Any = profiled.key_averages()
+    times: list[tuple[str, float, int]] = [
         (event.key, (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6, event.count)
-        for event in profiled.key_averages()
+        for event in events
     ]
     total = sum(seconds for _, seconds, _ in times)
     largest = sorted(times, key=lambda item: -item[1])[:_KERNELS]
-    return [
-        Kernel(name, seconds / _PROFILED, count / _PROFILED, seconds / total) for name, seconds, count in largest
-    ]
+    return [Kernel(name, seconds / _PROFILED, count / _PROFILED, seconds / total) for name, seconds, count in largest]

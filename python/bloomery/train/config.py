@@ -123,8 +123,8 @@ class LoggingConfig:
     """`[logging]`: beside metrics.jsonl, which is always written."""
 
     every: int | None = None
-    """Steps between looks at the loss. Every step on a CPU and every tenth on an accelerator unless given, where a loss is
-    looked at when the next ones are due, so that no step waits for it. All steps are written, whenever that is."""
+    """Steps between looks at the loss. Every step on a CPU and every tenth on an accelerator unless given, where a loss
+    is looked at when the next ones are due, so that no step waits for it. All steps are written, whenever that is."""
     tensorboard: bool = False
     """Writes TensorBoard events into the run folder."""
     wandb: str | None = None

@@ -38,9 +38,9 @@ class LanguageModelLoss(nn.Module):
 
 def compile_hidden(model: TransformerLM) -> Callable[..., Tensor]:
     """The model's `hidden` through torch.compile: whole, or where that would take minutes each layer by itself."""
-    # By itself a layer took a third of the time to compile, and the step 3 % (GPT-2 small) and 8 % (the 17M model) longer
-    # (H200). Replaying CUDA graphs (mode="reduce-overhead") changed nothing there: the launches are hidden behind the
-    # work, as nothing in a step waits for the device. mode="max-autotune" compiles for minutes.
+    # By itself a layer took a third of the time to compile, and the step 3 % (GPT-2 small) and 8 % (the 17M model)
+    # longer (H200). Replaying CUDA graphs (mode="reduce-overhead") changed nothing there: the launches are hidden
+    # behind the work, as nothing in a step waits for the device. mode="max-autotune" compiles for minutes.
     if len(model.layers) <= _LAYERS_COMPILED_WHOLE:
         return cast("Callable[..., Tensor]", torch.compile(model.hidden))  # pyright: ignore[reportUnknownMemberType] - untyped in torch
     for layer in model.layers:

@@ -28,9 +28,7 @@ def make_optimizer(model: TransformerLM, config: OptimizerConfig, lr: float, *, 
     return Combined(muon, _adamw(rest, config, lr, fast=fast))
 
 
-def _adamw(
-    parameters: list[nn.Parameter], config: OptimizerConfig, lr: float, *, fast: bool
-) -> torch.optim.Optimizer:
+def _adamw(parameters: list[nn.Parameter], config: OptimizerConfig, lr: float, *, fast: bool) -> torch.optim.Optimizer:
     beta1, beta2 = config.betas
     options: dict[str, Any] = {
         "lr": lr,

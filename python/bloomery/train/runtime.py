@@ -81,7 +81,7 @@ class Runtime:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(self.deterministic)
         # Else every new tensor is filled, for those who read what was never written.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue] - a property
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             torch.set_float32_matmul_precision("high")
@@ -107,7 +107,7 @@ class Runtime:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.tolist()
+        return [value.item() for value in total.cpu()]
 
     def sum_(self, values: Tensor) -> Tensor:
         """Replaces a tensor on the device by its sum over all processes, without waiting for it."""

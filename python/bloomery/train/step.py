@@ -103,5 +103,6 @@ def _require_multiples(config: RunConfig) -> None:
         width: int = getattr(config.model, name)
         if width % FP8_MULTIPLE:
             raise ArgumentError(
-                f"train.precision = 'fp8' needs widths that are multiples of {FP8_MULTIPLE}: model.{name} = {width} is none"
+                f"train.precision = 'fp8' needs widths that are multiples of {FP8_MULTIPLE}: "
+                f"model.{name} = {width} is none"
             )

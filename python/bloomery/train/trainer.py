@@ -26,7 +26,7 @@ from bloomery.train.config import RunConfig
 from bloomery.train.evaluate import Evaluation, evaluate
 from bloomery.train.metrics import Metrics, cut_back
 from bloomery.train.prefetch import Prefetcher
-from bloomery.train.readings import Readings
+from bloomery.train.readings import Mark, Readings
 from bloomery.train.run import CHECKPOINTS, CONFIG, TOKENIZER, write_config
 from bloomery.train.runtime import Runtime
 from bloomery.train.step import TrainStep
@@ -104,7 +104,7 @@ class Trainer:
             self.step = load_checkpoint(latest, self.model, self.optimizer)
         self._started_at = self.step
         self._train_seconds = 0.0
-        self._last = 0.0
+        self._last = Mark(runtime.device)
         self._signal: signal.Signals | None = None
         self._evaluation: Evaluation | None = None
         self._evaluated_at = -1
@@ -125,16 +125,14 @@ class Trainer:
                 watcher.started(self.step, config.train.steps)
             if self.step == 0:
                 self._evaluate(metrics, watcher)
-            self._last = time.perf_counter()
+            self._last = Mark(self.runtime.device)
             with Prefetcher(self._batch, self._batches_to_come()) as batches:
                 self._steps(self._on_device(batches), metrics, watcher)
         rate = (self.step - self._started_at) * self._tokens_per_step / max(self._train_seconds, 1e-9)
         seconds = time.perf_counter() - began
         return Result(self.step, self._signal, self._evaluation, seconds, rate, self._mfu(rate))
 
-    def _steps(
-        self, batches: Iterator[tuple[Tensor, Tensor]], metrics: Metrics, watcher: Watcher | None
-    ) -> None:
+    def _steps(self, batches: Iterator[tuple[Tensor, Tensor]], metrics: Metrics, watcher: Watcher | None) -> None:
         """All steps that are left, and what is due after some of them."""
         config = self.config
         done_steps: list[_Step] = []
@@ -165,7 +163,7 @@ class Trainer:
             if stop:
                 return
             if not late:
-                self._last = time.perf_counter()
+                self._last = Mark(self.runtime.device)
 
     # What a step is made of.
 
@@ -222,14 +220,14 @@ class Trainer:
         return Readings(torch.cat([summed, torch.stack([step.norm.double() for step in steps])]))
 
     def _log(self, steps: list["_Step"], readings: Readings, metrics: Metrics, watcher: Watcher | None) -> bool:
-        """Waits for steps, writes what they gave, and refuses a loss that is no number; says whether all are to stop."""
+        """Waits for steps, writes what they gave, refuses a loss that is no number; says whether all are to stop."""
         values = readings.values()
         losses = [total / self.runtime.world_size for total in values[: len(steps)]]
         told, *norms = values[len(steps) :]
-        now = time.perf_counter()
-        self._train_seconds += now - self._last
-        rate = len(steps) * self._tokens_per_step / max(now - self._last, 1e-9)
-        self._last = now
+        seconds = readings.mark.seconds_since(self._last)
+        self._last = readings.mark
+        self._train_seconds += seconds
+        rate = len(steps) * self._tokens_per_step / max(seconds, 1e-9)
         for step, loss, norm in zip(steps, losses, norms, strict=True):
             for what, value in (("loss", loss), ("gradient norm", norm)):
                 if not math.isfinite(value):
