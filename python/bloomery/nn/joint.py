@@ -8,6 +8,7 @@ view keeps the whole product in memory.
 Shapes: B is the batch, T the tokens, H the heads, D a head's width, F a feed-forward network's.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from bloomery.nn.functional import silu
 from bloomery.nn.rope import turn
+
+# Torch for Windows comes without it.
+_KERNELS = find_spec("triton") is not None
 
 
 def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,7 +32,7 @@ def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor
     Returns:
         Each [B, T, H·D].
     """
-    if joint.is_cuda:
+    if joint.is_cuda and _KERNELS:
         return _split_heads(joint, cos, sin)
     q, k, v = joint.chunk(3, -1)
     return _turned(q, cos, sin), _turned(k, cos, sin), v
@@ -78,7 +82,7 @@ _split_heads.register_autograd(_differentiate_heads, setup_context=_save_tables)
 
 def gate(joint: Tensor) -> Tensor:
     """Silu of the first half of the last dimension times the second half: [..., 2·F] to [..., F]."""
-    if joint.is_cuda:
+    if joint.is_cuda and _KERNELS:
         return _gate(joint)
     first, second = joint.chunk(2, -1)
     return silu(first) * second
