@@ -5,6 +5,7 @@ values, tied embeddings, a vocabulary padded to a multiple of 64, torch's attent
 AdamW and torch.compile over the whole model.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,9 @@ class PlainGPT(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
+        for block in self.blocks:
+            for output in (block.attention_output, block.narrow):
+                nn.init.normal_(output.weight, std=0.02 / math.sqrt(2 * shape.num_layers))
         self.head.weight = self.tokens.weight
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -84,7 +88,7 @@ class PlainStep:
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Trains on one batch, and gives its loss, on the device."""
-        with torch.autocast(self.device.type, self.precision):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             loss = self.forward(inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
