@@ -1,5 +1,7 @@
 """Products in 8 bits: as close as 3 bits of mantissa allow, whatever the sizes, and good enough to train with."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,7 +40,7 @@ def test_the_switch_is_that_of_the_layers_alone(tiny: TransformerConfig) -> None
     assert model.lm_head is not None
     assert not model.lm_head.fp8
     x = torch.randn(3, 16)
-    attention = model.layers[0].attn
+    attention: Any = model.layers[0].attn
     joint = joint_linear(x, attention.q_proj, attention.k_proj)
     torch.testing.assert_close(joint, torch.cat([attention.q_proj(x), attention.k_proj(x)], -1))
 

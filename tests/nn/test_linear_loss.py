@@ -62,6 +62,14 @@ def test_without_gradients_the_loss_is_the_same() -> None:
         assert torch.equal(linear_cross_entropy(hidden, weight, targets), expected)
 
 
+def test_the_gradient_is_computed_once() -> None:
+    hidden, weight, targets = make(5)
+    loss = linear_cross_entropy(hidden, weight, targets)
+    torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
+    with pytest.raises(RuntimeError, match="was computed already"):
+        torch.autograd.grad(loss, (hidden, weight))
+
+
 @pytest.mark.slow
 def test_compiled_code_gives_the_same() -> None:
     hidden, weight, targets = make(5, 9)

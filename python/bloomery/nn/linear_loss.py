@@ -71,8 +71,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         rows = -(-tokens // chunks)
         logits = hidden.new_empty(rows, head.shape[0])
         of_hidden = torch.empty_like(hidden) if differentiate else None
-        of_weight = torch.zeros_like(head, dtype=weight.dtype) if differentiate else None
-        loss = torch.zeros((), dtype=torch.promote_types(hidden.dtype, torch.float32), device=hidden.device)
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        of_weight = torch.zeros_like(head, dtype=wide) if differentiate else None
+        loss = torch.zeros((), dtype=wide, device=hidden.device)
         for first in range(0, tokens, rows):
             chunk = slice(first, min(first + rows, tokens))
             part = logits[: chunk.stop - first]
@@ -84,15 +85,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 _add_product_(of_weight, of_logits.T, hidden[chunk])
         if of_hidden is not None and of_weight is not None:
             ctx.gradients = of_hidden, of_weight[:vocab_size]
-            ctx.tokens = tokens
+            ctx.tokens, ctx.dtype = tokens, weight.dtype
         return loss / tokens
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if ctx.gradients is None:
+            raise RuntimeError("the gradient of linear_cross_entropy was computed already, and can be only once")
         of_hidden, of_weight = ctx.gradients
         ctx.gradients = None  # they are overwritten
         scale = gradient / ctx.tokens
-        return of_hidden.mul_(scale), of_weight.mul_(scale), None, None, None
+        return of_hidden.mul_(scale), of_weight.mul_(scale).to(ctx.dtype), None, None, None
 
 
 def _loss_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
