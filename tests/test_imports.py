@@ -39,6 +39,7 @@ MAY_IMPORT = {
 # Packages from outside, where they are limited.
 MAY_USE = {
     "nn": {"torch"},
+    "nn/triton_kernels.py": {"torch", "triton"},
     "optim": {"torch"},
     "accounting": set[str](),
     "config": set[str](),

@@ -104,3 +104,10 @@ def test_feed_forward(leading: tuple[int, ...]) -> None:
 def test_device_and_dtype_are_the_weights(kind: type[Linear]) -> None:
     module = kind(4, 6, device="meta", dtype=torch.bfloat16)
     assert {(p.device.type, p.dtype) for p in module.parameters()} == {("meta", torch.bfloat16)}
+
+
+def test_the_embedding_follows_autocast() -> None:
+    embedding, ids = Embedding(7, 4), torch.tensor([[1, 2], [6, 0]])
+    assert embedding(ids).dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(embedding(ids), embedding.weight[ids].bfloat16())

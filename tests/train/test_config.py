@@ -41,8 +41,8 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
         ("[data]\nheld_out = 1", "data.held_out = 1.0 is not allowed: it must be from 0 to below 1"),
         ("[data]\nweights = ['a']", "data.weights[0] = 'a' is not allowed: it must be a number"),
         (
-            "[train]\nprecision = 'fp8'",
-            "train.precision = 'fp8' is not allowed: it must be 'auto' or 'float32' or 'bfloat16'",
+            "[train]\nprecision = 'fp16'",
+            "train.precision = 'fp16' is not allowed: it must be 'auto' or 'float32' or 'bfloat16' or 'fp8'",
         ),
         ("train = 3", "train = 3 is not allowed: it is a section, [train]"),
     ),

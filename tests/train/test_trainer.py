@@ -148,7 +148,13 @@ def test_all_paths_give_the_same_losses(make_config: MakeConfig) -> None:
 
 
 @pytest.mark.slow
-def test_compiled_code_gives_the_same_losses(make_config: MakeConfig) -> None:
+# torch.compile itself looks at the gradient of what one compiled layer hands to the next.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("layers_compiled_whole", (24, 0))
+def test_compiled_code_gives_the_same_losses(
+    make_config: MakeConfig, layers_compiled_whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bloomery.train.loss._LAYERS_COMPILED_WHOLE", layers_compiled_whole)
     steps = {"steps": 4}
     fast = losses(make_config, "fast", train=steps, evaluation={"every": 100})
     compiled = losses(make_config, "compiled", train={**steps, "compile": "on"}, evaluation={"every": 100})
@@ -175,6 +181,17 @@ def test_two_processes_give_the_losses_of_one(make_config: MakeConfig, run_proce
         train(again)
         assert [s for s, _, _ in curve(whole)] == [s for s, _, _ in curve(again)]
         assert [loss for _, loss, _ in curve(whole)] == pytest.approx([loss for _, loss, _ in curve(again)], abs=1e-5)
+
+
+def test_four_processes_with_micro_batches_give_the_losses_of_one(
+    make_config: MakeConfig, run_process: RunProcess
+) -> None:
+    one = losses(make_config, "one", train={"batch_size": 8})
+    four = make_config("four", train={"batch_size": 8, "micro_batch_size": 1})
+    process = run_process(four, processes=4)
+    _, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert [loss for _, loss, _ in curve(four)] == pytest.approx(one, abs=1e-5)
 
 
 def test_a_diverging_run_stops_with_advice(make_config: MakeConfig) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import bloomery
-from bloomery.cli import account, demo, export, fetch, generate, import_, report, study, tokenizer, train
+from bloomery.cli import account, benchmark, demo, export, fetch, generate, import_, report, study, tokenizer, train
 from bloomery.cli.arguments import ArgumentParser, UsageError
 from bloomery.errors import BloomeryError
 
@@ -34,7 +34,7 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="bloomery", description="Raw text to a language model.")
     parser.add_argument("--version", action="version", version=f"bloomery {bloomery.__version__}")
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (demo, tokenizer, fetch, train, report, generate, export, import_, account, study):
+    for module in (demo, tokenizer, fetch, train, report, generate, export, import_, account, benchmark, study):
         module.add_parser(subcommands)
     return parser
 

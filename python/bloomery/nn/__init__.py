@@ -12,14 +12,18 @@ from bloomery.nn.attention import CausalMultiHeadSelfAttention
 from bloomery.nn.block import TransformerBlock
 from bloomery.nn.cache import KVCache, LayerCache
 from bloomery.nn.embedding import Embedding
+from bloomery.nn.fp8 import MULTIPLE as FP8_MULTIPLE
+from bloomery.nn.fp8 import fp8_linear
 from bloomery.nn.functional import cross_entropy, scaled_dot_product_attention, silu, softmax
-from bloomery.nn.linear import Linear
+from bloomery.nn.linear import Linear, joint_linear
+from bloomery.nn.linear_loss import linear_cross_entropy
 from bloomery.nn.rmsnorm import RMSNorm
 from bloomery.nn.rope import RotaryPositionalEmbedding
 from bloomery.nn.swiglu import SiLUFeedForward, SwiGLU
 from bloomery.nn.transformer import TransformerLM
 
 __all__ = [
+    "FP8_MULTIPLE",
     "CausalMultiHeadSelfAttention",
     "Embedding",
     "KVCache",
@@ -33,6 +37,9 @@ __all__ = [
     "TransformerConfig",
     "TransformerLM",
     "cross_entropy",
+    "fp8_linear",
+    "joint_linear",
+    "linear_cross_entropy",
     "scaled_dot_product_attention",
     "silu",
     "softmax",

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bloomery.nn.cache import LayerCache
 from bloomery.nn.functional import scaled_dot_product_attention
-from bloomery.nn.linear import Linear
+from bloomery.nn.joint import split_heads
+from bloomery.nn.linear import Linear, joint_linear
 from bloomery.nn.rmsnorm import RMSNorm
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
@@ -35,6 +36,8 @@ class CausalMultiHeadSelfAttention(nn.Module):
         output_proj: From the heads' results, side by side.
         fused: Whether torch's own attention kernel is used; equal but for rounding, faster, and it never holds the
             [T, S] scores.
+        joint: Whether queries, keys and values are computed as one product where nothing but RoPE comes between it and
+            attention; see `joint_linear` and `split_heads`.
 
     Raises:
         ValueError: d_model is no multiple of num_heads.
@@ -64,6 +67,7 @@ class CausalMultiHeadSelfAttention(nn.Module):
         self.k_norm = RMSNorm(d_head, eps, device, dtype) if qk_norm else None
         self.rope = rope
         self.fused = False
+        self.joint = False
 
     def forward(self, x: Tensor, token_positions: Tensor | None = None, cache: LayerCache | None = None) -> Tensor:
         """Attends.
@@ -78,6 +82,11 @@ class CausalMultiHeadSelfAttention(nn.Module):
             The shape of x.
         """
         past = 0 if cache is None else cache.length
+        if self.joint and self.rope is not None and self.q_norm is None and token_positions is None and cache is None:
+            cos, sin = self.rope.tables(x.shape[-2])
+            joint = joint_linear(x, self.q_proj, self.k_proj, self.v_proj)
+            q, k, v = (self._heads(part) for part in split_heads(joint, cos, sin))
+            return self.output_proj(self._attend(q, k, v).transpose(-3, -2).flatten(-2))
         q, k, v = (self._heads(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))  # [..., H, T, D]
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
@@ -109,4 +118,4 @@ class CausalMultiHeadSelfAttention(nn.Module):
 
     def extra_repr(self) -> str:
         """What the parts do not show, for printing the model."""
-        return f"num_heads={self.num_heads}, fused={self.fused}"
+        return f"num_heads={self.num_heads}, fused={self.fused}, joint={self.joint}"

@@ -1,6 +1,7 @@
 """A table of vectors, one a token."""
 
 import torch
+import torch.nn.functional as torch_functional
 from torch import Tensor, nn
 
 
@@ -29,8 +30,11 @@ class Embedding(nn.Module):
         nn.init.trunc_normal_(self.weight, std=1.0, a=-3.0, b=3.0)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Integers [...] in 0..num_embeddings to [..., embedding_dim]."""
-        return self.weight[token_ids]
+        """Integers [...] in 0..num_embeddings to [..., embedding_dim]; under autocast in its dtype, as `Linear`'s."""
+        vectors = torch_functional.embedding(token_ids, self.weight)
+        device = vectors.device.type
+        # Otherwise the residual stream would stay in float32, at twice the memory traffic of every norm and sum.
+        return vectors.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else vectors
 
     def extra_repr(self) -> str:
         """The sizes, for printing the model."""

@@ -24,9 +24,10 @@ class RotaryPositionalEmbedding(nn.Module):
     """
 
     cos: Tensor
-    """[max_seq_len, d_k / 2], float32 whatever the model's dtype: bfloat16 could not tell the angles apart."""
+    """[max_seq_len, d_k], each cosine twice, as both of a pair take it; float32 whatever the model's dtype: bfloat16
+    could not tell the angles apart."""
     sin: Tensor
-    """As cos."""
+    """As cos, negative for the first of a pair."""
 
     def __init__(self, theta: float, d_k: int, max_seq_len: int, device: torch.device | str | None = None) -> None:
         super().__init__()
@@ -40,8 +41,11 @@ class RotaryPositionalEmbedding(nn.Module):
         exponents = torch.arange(0, self.d_k, 2, dtype=torch.float64, device="cpu") / self.d_k
         positions = torch.arange(self.max_seq_len, dtype=torch.float64, device="cpu")
         angles = torch.outer(positions, self.theta**-exponents)
-        self.register_buffer("cos", angles.cos().to(device, torch.float32), persistent=False)
-        self.register_buffer("sin", angles.sin().to(device, torch.float32), persistent=False)
+        for name, table in (
+            ("cos", torch.stack((angles.cos(), angles.cos()), -1)),
+            ("sin", torch.stack((-angles.sin(), angles.sin()), -1)),
+        ):
+            self.register_buffer(name, table.flatten(-2).to(device, torch.float32), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's
         # Moves and casts come here: to(bfloat16) would round the tables, and to_empty would leave them unfilled.
@@ -63,16 +67,29 @@ class RotaryPositionalEmbedding(nn.Module):
             ValueError: T is beyond max_seq_len and no positions are given.
         """
         if token_positions is None:
-            length = x.shape[-2]
-            if length > self.max_seq_len:
-                raise ValueError(f"{length} positions, but the tables of RoPE end at max_seq_len = {self.max_seq_len}")
-            cos, sin = self.cos[:length], self.sin[:length]
+            cos, sin = self.tables(x.shape[-2])
         else:
             cos, sin = self.cos[token_positions], self.sin[token_positions]
-        even, odd = x[..., 0::2], x[..., 1::2]
-        turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
-        return turned.flatten(-2).to(x.dtype)
+        return turn(x, cos, sin)
+
+    def tables(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of the first positions: each [length, d_k].
+
+        Raises:
+            ValueError: There are fewer than length.
+        """
+        if length > self.max_seq_len:
+            raise ValueError(f"{length} positions, but the tables of RoPE end at max_seq_len = {self.max_seq_len}")
+        return self.cos[:length], self.sin[:length]
 
     def extra_repr(self) -> str:
         """The arguments, for printing the model."""
         return f"theta={self.theta:g}, d_k={self.d_k}, max_seq_len={self.max_seq_len}"
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns pairs of neighbours of x [..., d_k]; cos and sin are rows of the tables that broadcast to x."""
+    # One expression over whole rows, which compiles to a kernel that reads and writes in order. Even and odd elements
+    # apart and stacked again were two strided reads, and complex numbers are not compiled at all.
+    swapped = x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+    return (x * cos + swapped * sin).to(x.dtype)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from bloomery.nn.functional import silu
-from bloomery.nn.linear import Linear
+from bloomery.nn.joint import gate
+from bloomery.nn.linear import Linear, joint_linear
 
 
 class SwiGLU(nn.Module):
@@ -14,6 +15,7 @@ class SwiGLU(nn.Module):
         w1: The gate, d_model to d_ff.
         w2: Back, d_ff to d_model.
         w3: What is gated, d_model to d_ff.
+        joint: Whether w1 x and w3 x are computed as one product; see `joint_linear`.
     """
 
     def __init__(
@@ -23,9 +25,12 @@ class SwiGLU(nn.Module):
         self.w1 = Linear(d_model, d_ff, device, dtype)
         self.w2 = Linear(d_ff, d_model, device, dtype)
         self.w3 = Linear(d_model, d_ff, device, dtype)
+        self.joint = False
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same shape."""
+        if self.joint:
+            return self.w2(gate(joint_linear(x, self.w1, self.w3)))
         return self.w2(silu(self.w1(x)) * self.w3(x))
 
 

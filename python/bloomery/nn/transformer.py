@@ -10,6 +10,7 @@ from bloomery.nn.cache import KVCache
 from bloomery.nn.embedding import Embedding
 from bloomery.nn.linear import Linear, init_linear_
 from bloomery.nn.rope import RotaryPositionalEmbedding
+from bloomery.nn.swiglu import SwiGLU
 
 
 class TransformerLM(nn.Module):
@@ -95,10 +96,27 @@ class TransformerLM(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The output head: [..., d_model] to [..., vocab_size]."""
-        return hidden @ self.token_embeddings.weight.T if self.lm_head is None else self.lm_head(hidden)
+        return hidden @ self.head_weight.T
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head's matrix [vocab_size, d_model]; with tied embeddings it is theirs."""
+        return self.token_embeddings.weight if self.lm_head is None else self.lm_head.weight
 
     def use_fused_attention(self, *, enabled: bool = True) -> None:
         """Makes every layer use torch's own attention kernel, or the written-out one; equal but for rounding."""
         for module in self.modules():
             if isinstance(module, CausalMultiHeadSelfAttention):
                 module.fused = enabled
+
+    def use_joint_projections(self, *, enabled: bool = True) -> None:
+        """Makes every layer compute projections of the same input as one product, or each by itself; for training."""
+        for module in self.modules():
+            if isinstance(module, CausalMultiHeadSelfAttention | SwiGLU):
+                module.joint = enabled
+
+    def use_fp8(self, *, enabled: bool = True) -> None:
+        """Makes the linear maps of every layer compute in 8 bits, or as the input has it; the output head does not."""
+        for module in self.layers.modules():
+            if isinstance(module, Linear):
+                module.fp8 = enabled

@@ -1,5 +1,6 @@
 """Training: runs described by a TOML file, killed and resumed at will. Needs the extra `train` (torch)."""
 
+from bloomery.train.benchmark import Kernel, StepBenchmark, benchmark_step
 from bloomery.train.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from bloomery.train.config import RunConfig, parse_overrides
 from bloomery.train.metrics import read_metrics
@@ -9,10 +10,13 @@ from bloomery.train.trainer import Result, Trainer, Watcher
 
 __all__ = [
     "Checkpoints",
+    "Kernel",
     "Result",
     "RunConfig",
+    "StepBenchmark",
     "Trainer",
     "Watcher",
+    "benchmark_step",
     "load_checkpoint",
     "load_config",
     "load_model",

@@ -37,8 +37,13 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """`[optimizer]`: AdamW, and the clipping of gradients before it."""
+    """`[optimizer]`: which, and the clipping of gradients before it."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """muon is for the matrices of the layers; embeddings, output head and gains keep AdamW. It takes AdamW's learning
+    rate and weight decay."""
+    momentum: float = 0.95
+    """Muon's."""
     betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
     """Decay of the first and second moments."""
     eps: float = 1e-8
@@ -80,12 +85,13 @@ class TrainConfig:
     """Of the weights and the windows."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes an accelerator where there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the matrix products; the weights are float32. auto is bfloat16 where the device has units for it."""
+    precision: Literal["auto", "float32", "bfloat16", "fp8"] = "auto"
+    """Of the matrix products; the weights are float32. auto is bfloat16 where the device has units for it. fp8 is
+    bfloat16 with the layers' linear maps in 8 bits, for GPUs that have units for those (Hopper, Ada and later)."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile; auto is on for accelerators."""
     implementation: Literal["fast", "plain"] = "fast"
-    """fast takes torch's attention kernel, loss and fused AdamW; plain the written-out ones. Equal but for rounding."""
+    """fast takes fused kernels for attention, loss and AdamW; plain the written-out ones. Equal but for rounding."""
     deterministic: bool = False
     """Makes a run on an accelerator repeatable bit for bit, at some cost in speed; on a CPU it always is."""
 
@@ -117,8 +123,8 @@ class LoggingConfig:
     """`[logging]`: beside metrics.jsonl, which is always written."""
 
     every: int | None = None
-    """Steps between looks at the loss. Every step on a CPU and every tenth on an accelerator unless given: it has to be
-    waited for. All steps are written, whenever that is."""
+    """Steps between looks at the loss. Every step on a CPU and every tenth on an accelerator unless given, where a loss
+    is looked at when the next ones are due, so that no step waits for it. All steps are written, whenever that is."""
     tensorboard: bool = False
     """Writes TensorBoard events into the run folder."""
     wandb: str | None = None

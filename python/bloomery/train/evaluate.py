@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bloomery.data import Validation
-from bloomery.nn import TransformerLM
-from bloomery.train.loss import Loss
+from bloomery.train.loss import LanguageModelLoss
 from bloomery.train.runtime import Runtime
 
 
@@ -38,8 +38,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: TransformerLM,
-    loss: Loss,
+    loss: LanguageModelLoss,
     validations: Sequence[Validation],
     batch_size: int,
     runtime: Runtime,
@@ -48,25 +47,26 @@ def evaluate(
     """The loss over all windows of all files, shared among the processes.
 
     Args:
-        model: The model.
-        loss: How to compute the loss.
+        loss: The model's.
         validations: The windows of each file.
         batch_size: Windows at a time.
         runtime: Where it runs.
         token_bytes: By id, the bytes of a token; None leaves bits per byte out.
     """
-    model.eval()
-    total, tokens, size = 0.0, 0, 0
-    for validation in validations:
-        for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
-            there = runtime.to_device(inputs), runtime.to_device(targets)
-            with runtime.autocast():
-                mean = loss(model, *there)
-            total += mean.item() * targets.size
-            tokens += targets.size
-            if token_bytes is not None:
-                size += int(token_bytes[targets].sum())
-    model.train()
-    total, all_tokens, all_bytes = runtime.sum(total, float(tokens), float(size))
+    loss.eval()
+    sum_of_losses = torch.zeros((), dtype=torch.float64, device=runtime.device)
+    tokens, size = 0, 0
+    # Not through compiled code: windows of other lengths would be compiled anew.
+    with torch.compiler.set_stance("force_eager") if loss.compiled else nullcontext():
+        for validation in validations:
+            for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
+                with runtime.autocast():
+                    mean = loss(*(runtime.to_device(runtime.pinned(ids)) for ids in (inputs, targets)))
+                sum_of_losses += mean.double() * targets.size
+                tokens += targets.size
+                if token_bytes is not None:
+                    size += int(token_bytes[targets].sum())
+    loss.train()
+    total, all_tokens, all_bytes = runtime.sum(sum_of_losses.item(), float(tokens), float(size))
     bits = total / math.log(2) / all_bytes if all_bytes else None
     return Evaluation(total / all_tokens, bits)

@@ -15,6 +15,9 @@ from bloomery.accounting import peak_flops
 from bloomery.errors import ArgumentError
 from bloomery.train.config import TrainConfig
 
+# Ada and Hopper.
+_FP8_CAPABILITY = (8, 9)
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -22,6 +25,7 @@ class Runtime:
 
     device: torch.device
     precision: torch.dtype
+    fp8: bool
     compiled: bool
     deterministic: bool
     rank: int
@@ -35,15 +39,19 @@ class Runtime:
             ArgumentError: A device that is not there.
         """
         device = _device(config.device)
-        precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(config.precision)
+        precision = {"float32": torch.float32, "bfloat16": torch.bfloat16, "fp8": torch.bfloat16}.get(config.precision)
         if precision is None:
             fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = torch.bfloat16 if fast else torch.float32
+        fp8 = config.precision == "fp8"
+        if fp8 and (device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
+            raise ArgumentError(f"train.precision = 'fp8': {device} has no units for 8-bit numbers; use auto")
         compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
         started = dist.is_initialized()
         return cls(
             device=device,
             precision=precision,
+            fp8=fp8,
             compiled=compiled,
             deterministic=config.deterministic or device.type == "cpu",
             rank=dist.get_rank() if started else 0,
@@ -72,16 +80,20 @@ class Runtime:
             # cuBLAS reads it when the first product is computed.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(self.deterministic)
+        # Else every new tensor is filled, for those who read what was never written.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue] - a property
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             torch.set_float32_matmul_precision("high")
 
-    def to_device(self, ids: NDArray[np.int64]) -> Tensor:
-        """Token ids as a tensor there, without waiting for the copy."""
+    def pinned(self, ids: NDArray[np.int64]) -> Tensor:
+        """Token ids as a tensor that a device can copy by itself."""
         tensor = torch.as_tensor(ids)
-        if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+    def to_device(self, pinned: Tensor) -> Tensor:
+        """What `pinned` gave as a tensor there, without waiting for the copy."""
+        return pinned.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Matrix products in the chosen precision."""
@@ -95,7 +107,18 @@ class Runtime:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return [value.item() for value in total]
+        return [value.item() for value in total.cpu()]
+
+    def sum_(self, values: Tensor) -> Tensor:
+        """Replaces a tensor on the device by its sum over all processes, without waiting for it."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def synchronize(self) -> None:
+        """Waits until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def wait(self) -> None:
         """Waits until all processes are here."""
@@ -104,7 +127,7 @@ class Runtime:
 
     def __str__(self) -> str:
         """The choices in a line."""
-        kind = str(self.precision).removeprefix("torch.")
+        kind = "fp8" if self.fp8 else str(self.precision).removeprefix("torch.")
         parts = [self.name, kind, "compiled" if self.compiled else "not compiled"]
         if self.device.type == "cpu":
             parts.append(f"{torch.get_num_threads()} threads")

@@ -5,30 +5,31 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from bloomery import Tokenizer
 from bloomery.accounting import training_flops_per_token
 from bloomery.data import BatchSampler, check_ids, open_tokens, validation_windows
 from bloomery.errors import ArgumentError, DivergedError
-from bloomery.nn import TransformerLM
-from bloomery.optim import AdamW, clip_gradients, cosine_schedule, wsd_schedule
+from bloomery.optim import cosine_schedule, wsd_schedule
 from bloomery.train.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from bloomery.train.config import RunConfig
 from bloomery.train.evaluate import Evaluation, evaluate
-from bloomery.train.loss import fast_loss, plain_loss
 from bloomery.train.metrics import Metrics, cut_back
+from bloomery.train.prefetch import Prefetcher
+from bloomery.train.readings import Mark, Readings
 from bloomery.train.run import CHECKPOINTS, CONFIG, TOKENIZER, write_config
 from bloomery.train.runtime import Runtime
+from bloomery.train.step import TrainStep
 
 
 class Watcher(Protocol):
@@ -65,6 +66,16 @@ class Result:
     """Model FLOPs utilisation, where the device's peak is known."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A step that was begun; its loss and gradient norm are on the device, perhaps not computed yet."""
+
+    number: int
+    lr: float
+    loss: Tensor
+    norm: Tensor
+
+
 class Trainer:
     """One run, from its config to its last checkpoint."""
 
@@ -85,23 +96,15 @@ class Trainer:
         runtime.apply()
         self._open_data()
 
-        torch.manual_seed(config.train.seed)  # pyright: ignore[reportUnknownMemberType] - untyped in torch
-        self.model = TransformerLM(config.model, device=runtime.device)
-        fast = config.train.implementation == "fast"
-        self.model.use_fused_attention(enabled=fast)
-        self._loss = fast_loss if fast else plain_loss
-        self.optimizer = self._make_optimizer(fused=fast)
-        self._forward: nn.Module = self.model
-        if runtime.compiled:
-            self._forward = torch.compile(self.model)  # pyright: ignore[reportAttributeAccessIssue] - a module again
-        if runtime.world_size > 1:
-            self._forward = DistributedDataParallel(self._forward)
+        self._train = TrainStep(config, runtime)
+        self.model, self.optimizer = self._train.model, self._train.optimizer
         self.step = 0
         latest = self.checkpoints.latest()
         if resume and latest is not None:
             self.step = load_checkpoint(latest, self.model, self.optimizer)
         self._started_at = self.step
         self._train_seconds = 0.0
+        self._last = Mark(runtime.device)
         self._signal: signal.Signals | None = None
         self._evaluation: Evaluation | None = None
         self._evaluated_at = -1
@@ -122,54 +125,68 @@ class Trainer:
                 watcher.started(self.step, config.train.steps)
             if self.step == 0:
                 self._evaluate(metrics, watcher)
-            pending: list[tuple[int, Tensor, Tensor, float]] = []
-            last = time.perf_counter()
-            while self.step < config.train.steps:
-                pending.append(self._train_step())
-                done = self.step == config.train.steps
-                if done or self.step % self._log_every == 0 or self._due():
-                    stop = self._stop_asked()
-                    last = self._log(pending, last, metrics, watcher)
-                    pending.clear()
-                    # A run that is told to stop leaves at once, and no trace of where it was stopped.
-                    if done or self.step % config.evaluation.every == 0:
-                        self._evaluate(metrics, watcher)
-                    if done or stop or self.step % config.checkpoint.every == 0:
-                        self._save()
-                    if stop:
-                        break
-                    last = time.perf_counter()
+            self._last = Mark(self.runtime.device)
+            with Prefetcher(self._batch, self._batches_to_come()) as batches:
+                self._steps(self._on_device(batches), metrics, watcher)
         rate = (self.step - self._started_at) * self._tokens_per_step / max(self._train_seconds, 1e-9)
         seconds = time.perf_counter() - began
         return Result(self.step, self._signal, self._evaluation, seconds, rate, self._mfu(rate))
 
-    # What a step is.
+    def _steps(self, batches: Iterator[tuple[Tensor, Tensor]], metrics: Metrics, watcher: Watcher | None) -> None:
+        """All steps that are left, and what is due after some of them."""
+        config = self.config
+        done_steps: list[_Step] = []
+        posted: deque[tuple[list[_Step], Readings]] = deque()
+        while self.step < config.train.steps:
+            lr = self.learning_rate(self.step)
+            loss, norm = self._train(batches, lr)
+            self.step += 1
+            done_steps.append(_Step(self.step, lr, loss, norm))
+            done = self.step == config.train.steps
+            if not (done or self.step % self._log_every == 0 or self._due()):
+                continue
+            posted.append((done_steps, self._read(done_steps)))
+            done_steps = []
+            # On an accelerator the latest are left for the next time: to wait for them would leave it without work.
+            late = self.runtime.device.type == "cuda" and not (done or self._due())
+            stop = False
+            while len(posted) > late:
+                stop |= self._log(*posted.popleft(), metrics, watcher)
+            if stop:
+                while posted:
+                    self._log(*posted.popleft(), metrics, watcher)
+            # A run that is told to stop leaves at once, and no trace of where it was stopped.
+            if done or self.step % config.evaluation.every == 0:
+                self._evaluate(metrics, watcher)
+            if done or stop or self.step % config.checkpoint.every == 0:
+                self._save()
+            if stop:
+                return
+            if not late:
+                self._last = Mark(self.runtime.device)
 
-    def _train_step(self) -> tuple[int, Tensor, Tensor, float]:
-        """One optimizer step; returns its number, loss and gradient norm (on the device) and learning rate."""
-        lr = self.learning_rate(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        total = torch.zeros((), device=self.runtime.device)
-        for micro in range(self._micro_steps):
-            inputs, targets = map(self.runtime.to_device, self._batch(micro))
-            # Gradients are summed over micro-batches here, and over processes with the last one.
-            partial = micro + 1 < self._micro_steps and isinstance(self._forward, DistributedDataParallel)
-            with self._forward.no_sync() if partial else nullcontext():  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-                with self.runtime.autocast():
-                    loss = self._loss(self._forward, inputs, targets) / self._micro_steps
-                loss.backward()  # pyright: ignore[reportUnknownMemberType] - untyped in torch
-            total += loss.detach()
-        norm = clip_gradients(self.model.parameters(), self.config.optimizer.max_l2_norm or math.inf)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        return self.step, total, norm, lr
+    # What a step is made of.
 
-    def _batch(self, micro: int) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-        return self._sampler.batch(
-            self.step, self.runtime.rank, self.runtime.world_size, micro=(micro, self._micro_steps)
+    def _batches_to_come(self) -> Iterator[tuple[int, int]]:
+        """Step and micro-batch of each."""
+        for step in range(self.step, self.config.train.steps):
+            for micro in range(self._train.micro_steps):
+                yield step, micro
+
+    def _batch(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        step, micro = key
+        runtime = self.runtime
+        inputs, targets = self._sampler.batch(
+            step, runtime.rank, runtime.world_size, micro=(micro, self._train.micro_steps)
         )
+        return runtime.pinned(inputs), runtime.pinned(targets)
+
+    def _on_device(
+        self, batches: Prefetcher[tuple[int, int], tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            inputs, targets = batches.take()
+            yield self.runtime.to_device(inputs), self.runtime.to_device(targets)
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of the step that follows `step` steps."""
@@ -196,36 +213,39 @@ class Trainer:
         config = self.config
         return self.step % config.evaluation.every == 0 or self.step % config.checkpoint.every == 0
 
-    def _log(
-        self, pending: list[tuple[int, Tensor, Tensor, float]], last: float, metrics: Metrics, watcher: Watcher | None
-    ) -> float:
-        """Waits for the steps, writes what they gave, and refuses a loss that is no number."""
-        losses = [self._mean_over_processes(loss) for _, loss, _, _ in pending]
-        norms = [norm.item() for _, _, norm, _ in pending]
-        now = time.perf_counter()
-        self._train_seconds += now - last
-        rate = len(pending) * self._tokens_per_step / max(now - last, 1e-9)
-        for (step, _, _, lr), loss, norm in zip(pending, losses, norms, strict=True):
+    def _read(self, steps: list["_Step"]) -> Readings:
+        """What steps gave: mean losses over all processes, norms, and how many processes were told to stop."""
+        told = torch.full((), self._signal is not None, dtype=torch.float64, device=self.runtime.device)
+        summed = self.runtime.sum_(torch.stack([*(step.loss.double() for step in steps), told]))
+        return Readings(torch.cat([summed, torch.stack([step.norm.double() for step in steps])]))
+
+    def _log(self, steps: list["_Step"], readings: Readings, metrics: Metrics, watcher: Watcher | None) -> bool:
+        """Waits for steps, writes what they gave, refuses a loss that is no number; says whether all are to stop."""
+        values = readings.values()
+        losses = [total / self.runtime.world_size for total in values[: len(steps)]]
+        told, *norms = values[len(steps) :]
+        seconds = readings.mark.seconds_since(self._last)
+        self._last = readings.mark
+        self._train_seconds += seconds
+        rate = len(steps) * self._tokens_per_step / max(seconds, 1e-9)
+        for step, loss, norm in zip(steps, losses, norms, strict=True):
             for what, value in (("loss", loss), ("gradient norm", norm)):
                 if not math.isfinite(value):
-                    self._diverged(step, what, value)
+                    self._diverged(step.number, what, value)
             metrics.write(
                 {
-                    "step": step,
+                    "step": step.number,
                     "seconds": round(self._train_seconds, 3),
-                    "tokens": step * self._tokens_per_step,
+                    "tokens": step.number * self._tokens_per_step,
                     "loss": loss,
-                    "lr": lr,
+                    "lr": step.lr,
                     "gradient_norm": norm,
                     "tokens_per_second": round(rate, 1),
                 }
             )
         if watcher is not None and self.runtime.is_main:
-            watcher.stepped(self.step, losses[-1], rate, self._mfu(rate))
-        return now
-
-    def _mean_over_processes(self, loss: Tensor) -> float:
-        return self.runtime.sum(loss.item())[0] / self.runtime.world_size
+            watcher.stepped(steps[-1].number, losses[-1], rate, self._mfu(rate))
+        return told > 0
 
     def _diverged(self, step: int, what: str, value: float) -> None:
         latest = self.checkpoints.latest()
@@ -238,9 +258,8 @@ class Trainer:
     def _evaluate(self, metrics: Metrics, watcher: Watcher | None) -> None:
         if not self._validations:
             return
-        batch_size = self.config.evaluation.batch_size or self._micro_batch_size
-        # Not the compiled model: windows of other lengths would be compiled anew.
-        found = evaluate(self.model, self._loss, self._validations, batch_size, self.runtime, self._token_bytes)
+        batch_size = self.config.evaluation.batch_size or self._train.micro_batch_size
+        found = evaluate(self._train.loss, self._validations, batch_size, self.runtime, self._token_bytes)
         self._evaluation, self._evaluated_at = found, self.step
         metrics.write({"step": self.step, **found.metrics()})
         if watcher is not None and self.runtime.is_main:
@@ -254,10 +273,6 @@ class Trainer:
             save_checkpoint(self.model, self.optimizer, self.step, path, extra=extra)
             self.checkpoints.prune(self.config.checkpoint.keep)
         self.runtime.wait()
-
-    def _stop_asked(self) -> bool:
-        """Whether any process was told to stop: all leave at the same step."""
-        return self.runtime.sum(float(self._signal is not None))[0] > 0
 
     @contextmanager
     def _signals(self) -> Generator[None]:
@@ -327,28 +342,7 @@ class Trainer:
             self._token_bytes = np.zeros(vocab_size, np.int64)
             for token_id, token in self.tokenizer.vocab.items():
                 self._token_bytes[token_id] = len(token)
-        share, rest = divmod(config.train.batch_size, self.runtime.world_size)
-        self._micro_batch_size = config.train.micro_batch_size or max(share, 1)
-        if rest or share % self._micro_batch_size:
-            raise ArgumentError(
-                f"train.batch_size = {config.train.batch_size} does not divide into {self.runtime.world_size} "
-                f"processes with micro-batches of {self._micro_batch_size} windows each"
-            )
-        self._micro_steps = share // self._micro_batch_size
         self._tokens_per_step = config.train.batch_size * context
-
-    def _make_optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
-        config = self.config.optimizer
-        beta1, beta2 = config.betas
-        options: dict[str, Any] = {
-            "lr": self.config.schedule.max_lr,
-            "betas": (beta1, beta2),
-            "eps": config.eps,
-            "weight_decay": config.weight_decay,
-        }
-        if fused:
-            return torch.optim.AdamW(self.model.parameters(), fused=True, **options)
-        return AdamW(self.model.parameters(), **options)
 
     def _prepare_folder(self) -> None:
         """Writes what a run begins with; a resumed run forgets what it measured after its checkpoint."""

@@ -1,0 +1,64 @@
+"""Linear maps in 8-bit floating point, for accelerators whose matrix units have it (Hopper, Ada, Blackwell, MI300).
+
+Shapes: N rows, K and M the widths of input and output. float8_e4m3fn has 3 bits of mantissa and reaches to 448.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MULTIPLE = 16
+"""Widths must be multiples of this."""
+
+_DTYPE = torch.float8_e4m3fn
+_LARGEST = torch.finfo(_DTYPE).max
+
+
+def fp8_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x·Wᵀ with both rounded to 8 bits; the gradient of x likewise, that of the weight in the dtype of x.
+
+    Every row of x, of the weight and of the gradient is scaled by its own largest number, which is looked for anew each
+    time (dynamic scaling): nothing is carried from step to step. The weight's gradient is a sum over all tokens, whose
+    rounding no later sum evens out, so it stays in high precision.
+
+    Args:
+        x: [..., K].
+        weight: [M, K]; K and M are multiples of `MULTIPLE`.
+
+    Returns:
+        [..., M] in the dtype of x.
+    """
+    product: Tensor = _Fp8Linear.apply(x.flatten(0, -2), weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
+    return product.reshape(*x.shape[:-1], -1)
+
+
+class _Fp8Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, weight)
+        return _product(_rounded(x), _rounded(weight), x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight = ctx.saved_tensors
+        of_x = _product(_rounded(gradient), _rounded(weight.T.contiguous()), x.dtype)
+        return of_x, (gradient.T @ x).to(weight.dtype)
+
+
+def _rounded(x: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, K] as 8-bit numbers and the scales [N, 1] to multiply them by."""
+    wide = x.float()
+    scale = wide.abs().amax(-1, keepdim=True).clamp(min=1e-12) / _LARGEST
+    return (wide / scale).to(_DTYPE), scale
+
+
+def _product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], dtype: torch.dtype) -> Tensor:
+    """[N, K] times the transpose of [M, K], rounded as `_rounded` gives them."""
+    (a_numbers, a_scale), (b_numbers, b_scale) = a, b
+    if a_numbers.is_cuda:
+        return torch._scaled_mm(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet
+            a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=True
+        )
+    # The same numbers without such units, for tests.
+    return ((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T).to(dtype)

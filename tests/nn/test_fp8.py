@@ -1,0 +1,70 @@
+"""Products in 8 bits: as close as 3 bits of mantissa allow, whatever the sizes, and good enough to train with."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from bloomery.config import TransformerConfig
+from bloomery.nn import Linear, TransformerLM, cross_entropy, fp8_linear, joint_linear
+
+
+def relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
+    return ((value - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("leading", ((6,), (2, 3, 4)))
+def test_products_and_gradients_are_close(leading: tuple[int, ...]) -> None:
+    x, weight = torch.randn(*leading, 64, requires_grad=True), torch.randn(32, 64, requires_grad=True)
+    gradient = torch.randn(*leading, 32)
+    y, expected = fp8_linear(x, weight), x @ weight.T
+    assert y.shape == expected.shape
+    assert relative_error(y, expected) < 0.05
+    ours, theirs = (torch.autograd.grad(value, (x, weight), gradient) for value in (y, expected))
+    assert relative_error(ours[0], theirs[0]) < 0.05
+    # This product is in high precision.
+    torch.testing.assert_close(ours[1], theirs[1])
+
+
+def test_every_row_has_a_scale_of_its_own() -> None:
+    x, weight = torch.randn(4, 64) * torch.tensor([[1e-6], [1.0], [1e6], [0.0]]), torch.randn(32, 64)
+    y, expected = fp8_linear(x, weight), x @ weight.T
+    assert all(relative_error(y[row], expected[row]) < 0.06 for row in range(3))
+    assert torch.equal(y[3], torch.zeros(32))
+
+
+def test_the_switch_is_that_of_the_layers_alone(tiny: TransformerConfig) -> None:
+    model = TransformerLM(tiny)
+    model.use_fp8()
+    assert {module.fp8 for module in model.layers.modules() if isinstance(module, Linear)} == {True}
+    assert model.lm_head is not None
+    assert not model.lm_head.fp8
+    x = torch.randn(3, 16)
+    attention: Any = model.layers[0].attn
+    joint = joint_linear(x, attention.q_proj, attention.k_proj)
+    torch.testing.assert_close(joint, torch.cat([attention.q_proj(x), attention.k_proj(x)], -1))
+
+
+def test_training_loses_nothing_but_noise() -> None:
+    config = TransformerConfig(vocab_size=32, context_length=32, d_model=64, num_layers=2, num_heads=4)
+
+    def final_loss(seed: int, *, fp8: bool) -> float:
+        torch.manual_seed(seed)
+        model = TransformerLM(config)
+        model.use_fp8(enabled=fp8)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        losses: list[float] = []
+        for _ in range(60):
+            # Each token is the one before it plus 1 to 3.
+            tokens = (torch.randint(1, 4, (16, 33)).cumsum(1) + torch.randint(32, (16, 1))) % 32
+            loss = cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return sum(losses[-10:]) / 10
+
+    exact = [final_loss(seed, fp8=False) for seed in (0, 1, 2)]
+    noise = max(exact) - min(exact)
+    assert final_loss(0, fp8=True) == pytest.approx(exact[0], abs=max(noise, 0.02))
+    assert exact[0] < 1.5  # of ln 32 = 3.5 at the beginning, and ln 3 = 1.1 at best

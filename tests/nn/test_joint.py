@@ -1,0 +1,89 @@
+"""Joint products and what follows them: equal to the maps one by one, forwards and backwards."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import torch
+
+from bloomery.config import TransformerConfig
+from bloomery.nn import KVCache, Linear, RotaryPositionalEmbedding, TransformerLM, cross_entropy, joint_linear, silu
+from bloomery.nn.joint import gate, split_heads
+
+
+def test_a_joint_product_is_the_maps_side_by_side() -> None:
+    x = torch.randn(2, 5, 8)
+    maps = Linear(8, 4), Linear(8, 6), Linear(8, 4)
+    torch.testing.assert_close(joint_linear(x, *maps), torch.cat([each(x) for each in maps], -1))
+
+
+def test_heads_are_turned_as_by_rope() -> None:
+    rope = RotaryPositionalEmbedding(100.0, 8, 11)
+    joint = torch.randn(2, 5, 3 * 24)
+    q, k, v = joint.chunk(3, -1)
+
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        return rope(x.reshape(2, 5, 3, 8).transpose(1, 2)).transpose(1, 2).flatten(-2)
+
+    torch.testing.assert_close(split_heads(joint, *rope.tables(5)), (turned(q), turned(k), v))
+
+
+def test_the_gate_is_swiglus() -> None:
+    joint = torch.randn(2, 5, 12)
+    torch.testing.assert_close(gate(joint), silu(joint[..., :6]) * joint[..., 6:])
+
+
+@pytest.mark.parametrize("switches", ({}, {"qk_norm": True}, {"position": "none"}, {"feed_forward": "silu"}), ids=str)
+def test_models_are_equal_with_and_without(tiny: TransformerConfig, switches: dict[str, Any]) -> None:
+    model = TransformerLM(dataclasses.replace(tiny, **switches))
+    tokens = torch.randint(tiny.vocab_size, (2, 9))
+    found: list[tuple[torch.Tensor, ...]] = []
+    for enabled in (False, True):
+        model.use_joint_projections(enabled=enabled)
+        logits = model(tokens)
+        gradients = torch.autograd.grad(cross_entropy(logits, tokens), list(model.parameters()))
+        moved = model(tokens, torch.arange(9) + 2)
+        with torch.inference_mode():
+            cache = KVCache(model.config, 2)
+            cached = torch.cat([model(part, cache=cache) for part in tokens.split(3, 1)], 1)
+        found.append((logits, moved, cached, *gradients))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
+# Triton's interpreter runs the kernels without a GPU; it is chosen when triton is imported.
+_KERNELS = """
+import torch
+from bloomery.nn import RotaryPositionalEmbedding, triton_kernels
+from bloomery.nn.joint import gate, split_heads
+from bloomery.nn.linear_loss import _loss_and_gradient
+
+triton_kernels._BLOCK = 64
+logits, targets = torch.randn(5, 320), torch.randint(300, (5,))
+expected = _loss_and_gradient(logits, targets, 300)
+torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, 300), expected)
+
+cos, sin = RotaryPositionalEmbedding(100.0, 8, 7).tables(5)
+joint = torch.randn(2, 5, 3 * 24, requires_grad=True)
+parts = split_heads(joint, cos, sin)
+torch.testing.assert_close(triton_kernels.split_heads(joint.detach(), cos, sin), tuple(p.detach() for p in parts))
+gradients = [torch.randn_like(part) for part in parts]
+(expected,) = torch.autograd.grad(parts, joint, gradients)
+torch.testing.assert_close(triton_kernels.join_heads(*gradients, cos, sin), expected)
+
+joint = torch.randn(4, 3, 10, requires_grad=True)
+gated = gate(joint)
+torch.testing.assert_close(triton_kernels.gate(joint.detach()), gated.detach())
+gradient = torch.randn_like(gated)
+(expected,) = torch.autograd.grad(gated, joint, gradient)
+torch.testing.assert_close(triton_kernels.gate_gradient(gradient, joint.detach()), expected)
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: it comes with torch for GPUs")
+def test_the_kernels_equal_the_written_out_code() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", _KERNELS], check=True, env=environment, timeout=300)

@@ -1,0 +1,79 @@
+"""The output head with its loss: equal to the two apart, in as many chunks as it takes."""
+
+import pytest
+import torch
+
+from bloomery.nn import cross_entropy, linear_cross_entropy, linear_loss
+
+Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def make(*leading: int, vocab_size: int = 37) -> Parts:
+    hidden = torch.randn(*leading, 16, requires_grad=True)
+    weight = torch.randn(vocab_size, 16, requires_grad=True)
+    return hidden, weight, torch.randint(vocab_size, leading)
+
+
+def of_whole_logits(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(hidden @ weight.T, targets)
+
+
+@pytest.mark.parametrize("leading", ((7,), (2, 3, 4), (150,)))
+@pytest.mark.parametrize("chunk_bytes", (1, 1000, 10**6))
+def test_loss_and_gradients_are_those_of_whole_logits(
+    leading: tuple[int, ...], chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(linear_loss._CHUNK_BYTES, "cpu", chunk_bytes)
+    hidden, weight, targets = make(*leading)
+    # As where a step has several micro-batches, the gradient that comes in is not 1.
+    loss, expected = (f(hidden, weight, targets) / 3 for f in (linear_cross_entropy, of_whole_logits))
+    torch.testing.assert_close(loss, expected)
+    ours, theirs = (torch.autograd.grad(value, (hidden, weight)) for value in (loss, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_padded_vocabulary_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(linear_loss._MULTIPLE, "cpu", 64)
+    hidden, weight, targets = make(5, 9)
+    loss, expected = (f(hidden, weight, targets) for f in (linear_cross_entropy, of_whole_logits))
+    torch.testing.assert_close(loss, expected)
+    ours, theirs = (torch.autograd.grad(value, (hidden, weight)) for value in (loss, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_low_precision_is_summed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(linear_loss._CHUNK_BYTES, "cpu", 10_000)
+    hidden, weight, targets = make(400)
+    expected = of_whole_logits(hidden, weight, targets)
+    theirs = torch.autograd.grad(expected, (hidden, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = linear_cross_entropy(hidden, weight, targets)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=0.01, atol=0)
+    for ours, other in zip(torch.autograd.grad(loss, (hidden, weight)), theirs, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - other).norm() < 0.02 * other.norm()
+
+
+def test_without_gradients_the_loss_is_the_same() -> None:
+    hidden, weight, targets = make(5, 9)
+    expected = linear_cross_entropy(hidden, weight, targets)
+    with torch.no_grad():
+        assert torch.equal(linear_cross_entropy(hidden, weight, targets), expected)
+
+
+def test_the_gradient_is_computed_once() -> None:
+    hidden, weight, targets = make(5)
+    loss = linear_cross_entropy(hidden, weight, targets)
+    torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
+    with pytest.raises(RuntimeError, match="was computed already"):
+        torch.autograd.grad(loss, (hidden, weight))
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_same() -> None:
+    hidden, weight, targets = make(5, 9)
+    loss, expected = (linear_cross_entropy(hidden, weight, targets, compiled=compiled) for compiled in (True, False))
+    torch.testing.assert_close(loss, expected)
+    ours, theirs = (torch.autograd.grad(value, (hidden, weight)) for value in (loss, expected))
+    torch.testing.assert_close(ours, theirs)
