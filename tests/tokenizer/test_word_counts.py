@@ -113,7 +113,7 @@ def test_the_memory_of_training_is_known_beforehand() -> None:
 
 
 def test_words_and_texts_that_are_none() -> None:
-    with pytest.raises(TypeError, match="text must be str, not int"):
+    with pytest.raises(TypeError, match="text must be str or bytes, not int"):
         WordCounts({5: 1})  # type: ignore[dict-item]
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         WordCounts({b"a": "1"})  # type: ignore[dict-item]

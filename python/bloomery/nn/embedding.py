@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor, nn
 
+from bloomery.nn.autocast import autocast_dtype
+
 
 class Embedding(nn.Module):
     """Looks token ids up: [...] to [..., embedding_dim].
@@ -32,9 +34,8 @@ class Embedding(nn.Module):
     def forward(self, token_ids: Tensor) -> Tensor:
         """Integers [...] in 0..num_embeddings to [..., embedding_dim]; under autocast in its dtype, as `Linear`'s."""
         vectors = torch_functional.embedding(token_ids, self.weight)
-        device = vectors.device.type
         # Otherwise the residual stream would stay in float32, at twice the memory traffic of every norm and sum.
-        return vectors.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else vectors
+        return vectors.to(autocast_dtype(vectors.device) or vectors.dtype)
 
     def extra_repr(self) -> str:
         """The sizes, for printing the model."""

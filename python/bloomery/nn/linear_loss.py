@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
 
+from bloomery.nn.autocast import autocast_dtype
+
 LossAndGradient = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 # Logits held at a time. On an accelerator enough that its matrix units are busy; on a processor what its caches hold.
@@ -41,7 +43,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, *, com
         A scalar, the mean in nats. Its gradient can be computed once.
     """
     device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    dtype = autocast_dtype(hidden.device) or hidden.dtype
     step = _loss_and_gradient
     if compiled:
         step = _kernel() if hidden.is_cuda else _compiled_loss_and_gradient()
