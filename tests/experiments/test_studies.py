@@ -229,6 +229,18 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert commands == f"bloomery study sgd --minutes 3 --folder {root}\n"
 
 
+def test_a_mistyped_file_name_leaves_the_folder_to_the_right_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "mine.txt"
+    text.write_text("low lower lowest<|endoftext|>new newer newest<|endoftext|>" * 500, encoding="utf-8")
+    rest = ["--vocab-sizes", "300", "--folder", str(tmp_path / "studies")]
+    assert main(["study", "unicode", str(tmp_path / "nime.txt"), *rest]) != 0
+    assert "nime.txt: No such file" in capsys.readouterr().err
+    assert main(["study", "unicode", str(text), *rest]) == 0
+    assert main(["study", "unicode", str(text), *rest, "--minutes", "4"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     (

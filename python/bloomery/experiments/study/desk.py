@@ -53,6 +53,8 @@ class Desk:
     def open(self) -> None:
         """Makes the folder, or finds one of the same settings, whose results are gone on with.
 
+        A study that failed before it had any, over a mistyped name for example, leaves nothing to go on with.
+
         Raises:
             ArgumentError: The folder holds results of other settings.
             OSError: It cannot be written to.
@@ -60,7 +62,8 @@ class Desk:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / _SETTINGS
         wanted = self.settings.to_dict()
-        if not path.exists():
+        has_results = any(file.is_file() and file != path for file in self.folder.rglob("*"))
+        if not (path.exists() and has_results):
             write_json(wanted, path)
             return
         found = self.found_settings()
