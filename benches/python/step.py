@@ -18,7 +18,6 @@ import torch
 
 from bloomery.accounting import training_flops_per_token
 from bloomery.train import RunConfig, parse_overrides
-from bloomery.train.replay import Replayed
 from bloomery.train.runtime import Runtime
 from bloomery.train.step import TrainStep
 from plain_gpt import PlainStep, Shape
@@ -82,11 +81,9 @@ def measure(
         runtime.synchronize()
         return time.perf_counter() - start
 
-    warm_up = run(Replayed.DIRECT)
+    warm_up = run(WARM_UP)
     if runtime.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    # The memory of what is replayed is counted when it is recorded, and no more after that.
-    warm_up += run(WARM_UP - Replayed.DIRECT)
     rates = sorted(tokens * steps / run(steps) for _ in range(rounds))
     rate = statistics.median(rates)
     line = f"{rate:12,.0f} tokens/s ({rates[0]:,.0f} to {rates[-1]:,.0f})"

@@ -62,10 +62,11 @@ from bloomery.nn.joint import gate, split_heads
 from bloomery.nn.linear_loss import _loss_and_gradient
 
 torch.manual_seed(0)
-triton_kernels._BLOCK = 64
-logits, targets = torch.randn(5, 320), torch.randint(300, (5,))
-expected = _loss_and_gradient(logits, targets, 300)
-torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, 300), expected)
+triton_kernels._BLOCKS = ((256, 4), (64, 4))
+for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
+    logits, targets = 3 * torch.randn(5, width), torch.randint(vocab_size, (5,))
+    expected = _loss_and_gradient(logits, targets, vocab_size)
+    torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, vocab_size), expected)
 
 cos, sin = RotaryPositionalEmbedding(100.0, 8, 7).tables(5)
 joint = torch.randn(2, 5, 3 * 24, requires_grad=True)

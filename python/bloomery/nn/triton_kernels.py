@@ -14,7 +14,10 @@ import triton  # pyright: ignore[reportMissingTypeStubs]
 import triton.language as tl  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor
 
-_BLOCK = 4096
+# Rows of a vocabulary smaller than the larger block are read by it in one go, and take longer. Others measured, and the
+# time they took of a step of 65,536 tokens and 50,257 in the vocabulary on an H200: 4096 numbers by 8 warps 4.9 ms,
+# 8192 by 16 4.4, 8192 by 32 3.9 (and twice the time of the best with 10,000 in the vocabulary), 16384 by 16 3.9.
+_BLOCKS = ((16384, 16), (4096, 8))
 # Numbers of a row that a thread holds side by side: 16 bytes of bfloat16.
 _VECTOR: tl.constexpr = tl.constexpr(8)
 _LOG2_E: tl.constexpr = tl.constexpr(math.log2(math.e))
@@ -86,7 +89,8 @@ def loss_and_gradient_(logits: Tensor, targets: Tensor, vocab_size: int) -> tupl
     """
     rows, width = logits.shape
     losses = torch.empty(rows, dtype=torch.float32, device=logits.device)
-    _launch(_cross_entropy_kernel, (rows,), logits, targets, losses, width, vocab_size, BLOCK=_BLOCK, num_warps=8)
+    block, warps = next((item for item in _BLOCKS if item[0] <= vocab_size), _BLOCKS[-1])
+    _launch(_cross_entropy_kernel, (rows,), logits, targets, losses, width, vocab_size, BLOCK=block, num_warps=warps)
     return losses.sum(), logits
 
 

@@ -12,7 +12,6 @@ from torch.profiler import ProfilerActivity, profile
 from bloomery.accounting import training_flops_per_token
 from bloomery.tokenizer.peak import peak_memory
 from bloomery.train.config import RunConfig
-from bloomery.train.replay import Replayed
 from bloomery.train.runtime import Runtime, process_group
 from bloomery.train.step import TrainStep
 
@@ -89,11 +88,9 @@ def benchmark_step(config: RunConfig, steps: int = 20) -> StepBenchmark | None:
             runtime.synchronize()
             return time.perf_counter() - start
 
-        warm_up = run(Replayed.DIRECT)
+        warm_up = run(_WARM_UP)
         if runtime.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(runtime.device)
-        # The memory of what is replayed is counted when it is recorded, and no more after that.
-        warm_up += run(_WARM_UP - Replayed.DIRECT)
         seconds = run(steps) / steps
         on_gpu = runtime.device.type == "cuda"
         memory = torch.cuda.max_memory_allocated(runtime.device) if on_gpu else peak_memory()

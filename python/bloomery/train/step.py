@@ -1,7 +1,7 @@
 """A model, its loss and its optimizer, and what one training step does to them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import torch
@@ -14,11 +14,7 @@ from bloomery.optim import clip_gradients
 from bloomery.train.config import RunConfig
 from bloomery.train.loss import LanguageModelLoss
 from bloomery.train.optimizer import make_optimizer
-from bloomery.train.replay import Replayed
 from bloomery.train.runtime import Runtime
-
-# A graph has a node for every kernel of a step.
-_MICRO_STEPS_REPLAYED = 16
 
 
 class TrainStep:
@@ -56,9 +52,6 @@ class TrainStep:
         if runtime.world_size > 1:
             # The only buffers are RoPE's tables, the same everywhere.
             self._forward = DistributedDataParallel(self.loss, broadcast_buffers=False)
-        self._replayed = None
-        if runtime.compiled and runtime.device.type == "cuda" and runtime.world_size == 1:
-            self._replayed = Replayed(self._gradients) if self.micro_steps <= _MICRO_STEPS_REPLAYED else None
 
     def __call__(self, batches: Iterator[tuple[Tensor, Tensor]], lr: float) -> tuple[Tensor, Tensor]:
         """One optimizer step, which waits for nothing on the device.
@@ -72,18 +65,9 @@ class TrainStep:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        ids = [part for _ in range(self.micro_steps) for part in next(batches)]
-        total, norm = self._gradients(ids) if self._replayed is None else self._replayed(ids)
-        self.optimizer.step()
-        if self._replayed is None or not self._replayed.recorded:
-            self.optimizer.zero_grad(set_to_none=True)
-        return total, norm
-
-    def _gradients(self, ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Computes and clips the gradients of all micro-batches, inputs and targets by turns; gives loss and norm."""
         total = torch.zeros((), device=self.runtime.device)
         for micro in range(self.micro_steps):
-            inputs, targets = ids[2 * micro : 2 * micro + 2]
+            inputs, targets = next(batches)
             # Gradients are summed over micro-batches here, and over processes with the last one.
             partial = micro + 1 < self.micro_steps and isinstance(self._forward, DistributedDataParallel)
             with self._forward.no_sync() if partial else nullcontext():  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
@@ -91,7 +75,10 @@ class TrainStep:
                     loss: Tensor = self._forward(inputs, targets) / self.micro_steps
                 loss.backward()  # pyright: ignore[reportUnknownMemberType] - untyped in torch
             total += loss.detach()
-        return total, self._clip()
+        norm = self._clip()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return total, norm
 
     def _clip(self) -> Tensor:
         if not self._fast:
