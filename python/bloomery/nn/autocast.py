@@ -2,9 +2,9 @@
 
 import torch
 
-# Others, such as "meta", on which shapes alone are computed, raise when they are asked whether it is enabled. Asked here
-# and not at each call, which torch.compile (2.11) does not see through: a model was cut in two there, and each step
-# compiled anew.
+# Others, such as "meta", on which shapes alone are computed, raise when they are asked whether it is enabled. That is
+# found out here and not at each call, which torch.compile (2.11) does not see through: a model was cut in two there,
+# and each step compiled anew.
 _KINDS = frozenset(kind for kind in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(kind))
 
 
