@@ -1,18 +1,16 @@
 //! Ids of many pieces of text, made by several threads, end to end in one array.
 
-use std::mem::MaybeUninit;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, RwLock};
 
 use crate::error::Result;
-use crate::memory::advise_huge;
+use crate::memory::{advise_huge, reserve};
 use crate::parallel::on_each_thread;
 
 /// Room is made for an id in so many bytes of text: about what English has.
 pub(super) const BYTES_PER_ID: usize = 4;
-
-/// Where ids belong, and the ids.
-type Copy<'a> = (&'a mut [MaybeUninit<u32>], &'a [u32]);
 
 /// Calls `encode` for each of `items` on `threads` threads, which take the next as they become free; it appends the ids of
 /// the item. Returns the ids in the order of the items, and what `encode` returned. Each thread has a state of its own from
@@ -31,59 +29,126 @@ pub(super) fn gather<I: Sync, T: Send, S>(
         return Ok((ids, results));
     }
     let next = AtomicUsize::new(0);
-    let parts = on_each_thread(threads, || {
-        // One array a thread, not one an item: memory that was never used before costs more than to write to it.
-        let mut ids = with_room(bytes / BYTES_PER_ID / threads);
+    let output = Output::new(bytes / BYTES_PER_ID);
+    let done = on_each_thread(threads, || {
         let mut state = state();
         let mut done = Vec::new();
+        let mut ids = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { return Ok((ids, done)) };
-            let start = ids.len();
+            let Some(item) = items.get(index) else { return Ok(done) };
             match encode(item, &mut state, &mut ids) {
-                Ok(result) => done.push((index, start..ids.len(), result)),
+                Ok(result) => done.push((index, result)),
                 Err(error) => {
                     // The others find no further item.
                     next.store(items.len(), Ordering::Relaxed);
                     return Err(error);
                 }
             }
+            ids = output.put(index, ids);
         }
     })?;
-    let total = parts.iter().map(|(ids, _)| ids.len()).sum();
-    let mut all = with_room(total);
-    let mut order = Vec::with_capacity(items.len());
-    for (thread, (ids, done)) in parts.iter().enumerate() {
-        order.extend(done.iter().map(|(index, range, _)| (*index, thread, &ids[range.clone()])));
+    let mut results: Vec<(usize, T)> = done.into_iter().flatten().collect();
+    results.sort_unstable_by_key(|(index, _)| *index);
+    Ok((output.finish(), results.into_iter().map(|(_, result)| result).collect()))
+}
+
+/// One array that several threads write the ids of items to, each where it belongs as soon as that is known: an item's ids are
+/// then still near, and no memory is used that will not be part of the result.
+struct Output {
+    queue: Mutex<Queue>,
+    room: RwLock<Room>,
+}
+
+/// Items whose ids wait for those before them.
+#[derive(Default)]
+struct Queue {
+    /// The first item that has no place yet.
+    next: usize,
+    /// Where its ids will be.
+    end: usize,
+    waiting: BTreeMap<usize, Vec<u32>>,
+}
+
+struct Room {
+    ids: Vec<MaybeUninit<u32>>,
+    /// Where they begin. Who holds the lock for reading may write through it to the place of its own items.
+    start: *mut MaybeUninit<u32>,
+}
+
+// SAFETY: the pointer is into memory that the vector beside it owns.
+unsafe impl Send for Room {}
+// SAFETY: what is written through the pointer by several threads at once does not overlap.
+unsafe impl Sync for Room {}
+
+impl Output {
+    fn new(ids: usize) -> Output {
+        let output = Output {
+            queue: Mutex::default(),
+            room: RwLock::new(Room { ids: Vec::new(), start: std::ptr::dangling_mut() }),
+        };
+        output.grow(ids);
+        output
     }
-    order.sort_unstable_by_key(|(index, _, _)| *index);
-    let mut copies: Vec<Vec<Copy<'_>>> = parts.iter().map(|_| Vec::new()).collect();
-    let mut room = &mut all.spare_capacity_mut()[..total];
-    for (_, thread, ids) in order {
-        let (here, rest) = room.split_at_mut(ids.len());
-        copies[thread].push((here, ids));
-        room = rest;
-    }
-    let copies = Mutex::new(copies);
-    on_each_thread(threads, || {
-        let take = || copies.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        while let Some(copies) = take() {
-            for (to, from) in copies {
-                to.iter_mut().zip(from).for_each(|(to, &id)| {
-                    to.write(id);
-                });
+
+    /// Takes the ids of item `index`; returns an empty array to go on with.
+    fn put(&self, index: usize, ids: Vec<u32>) -> Vec<u32> {
+        let mut ready = Vec::new();
+        {
+            let mut queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            queue.waiting.insert(index, ids);
+            let mut next = queue.next;
+            while let Some(ids) = queue.waiting.remove(&next) {
+                let end = queue.end + ids.len();
+                ready.push((std::mem::replace(&mut queue.end, end), ids));
+                next += 1;
+            }
+            queue.next = next;
+        }
+        for (at, ids) in &ready {
+            while !self.copy(*at, ids) {
+                self.grow(at + ids.len());
             }
         }
-        Ok(())
-    })?;
-    // SAFETY: all copies were made; they lie end to end and have `total` ids together.
-    unsafe { all.set_len(total) };
-    let mut results: Vec<(usize, T)> = Vec::with_capacity(items.len());
-    for (_, done) in parts {
-        results.extend(done.into_iter().map(|(index, _, result)| (index, result)));
+        let mut ids = ready.pop().map(|(_, ids)| ids).unwrap_or_default();
+        ids.clear();
+        ids
     }
-    results.sort_unstable_by_key(|(index, _)| *index);
-    Ok((all, results.into_iter().map(|(_, result)| result).collect()))
+
+    /// Copies `ids` to their place; false when there is no room.
+    fn copy(&self, at: usize, ids: &[u32]) -> bool {
+        let room = self.room.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let fits = at + ids.len() <= room.ids.len();
+        if fits {
+            // SAFETY: the place is within the array, which stays where it is while the lock is held, and no other item's.
+            unsafe { room.start.add(at).cast::<u32>().copy_from_nonoverlapping(ids.as_ptr(), ids.len()) };
+        }
+        fits
+    }
+
+    /// Makes room for `ids` in all.
+    #[cold]
+    fn grow(&self, ids: usize) {
+        let mut room = self.room.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if room.ids.len() < ids {
+            let more = ids - room.ids.len();
+            reserve(&mut room.ids, more);
+            let capacity = room.ids.capacity();
+            // SAFETY: what need not have been written is all there.
+            unsafe { room.ids.set_len(capacity) };
+            room.start = room.ids.as_mut_ptr();
+        }
+    }
+
+    /// All ids. Every item has to be there.
+    fn finish(self) -> Vec<u32> {
+        let queue = self.queue.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        debug_assert!(queue.waiting.is_empty());
+        let mut ids = ManuallyDrop::new(self.room.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).ids);
+        // SAFETY: the items lie end to end and were all copied, so as many ids were written; the memory is that of a vector
+        // of elements of the same layout, which does not free it.
+        unsafe { Vec::from_raw_parts(ids.as_mut_ptr().cast(), queue.end, ids.capacity()) }
+    }
 }
 
 fn with_room(ids: usize) -> Vec<u32> {
