@@ -1,8 +1,6 @@
 """What does the work on files: this process, or whatever fits the protocol."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bloomery import _core
@@ -103,17 +101,14 @@ def with_min_count(counts: _core.WordCounts, min_count: int) -> Counted:
 
 def _to_one_file(encoding: Encoding, paths: Sequence[str], output: str, progress: ProgressCallback | None) -> Encoded:
     threads = encoding.num_threads
-    with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
-        target = str(Path(folder) / Path(output).name) if storage.is_url(output) else output
-        if any(map(storage.is_url, paths)):
+    with storage.writable(output) as target:
+        if not any(map(storage.is_url, paths)):
+            encoded = encoding.encode(paths, target, threads, progress)
+        else:
             sizes = [storage.look_at(path).size for path in paths]
             whole = pieces.plan(paths, max(1, *sizes), encoding.cutter())
             with pieces.held(whole, encoding.cutter()) as sources:
                 encoded = encoding.encode(sources, target, threads, progress)
-        else:
-            encoded = encoding.encode(paths, target, threads, progress)
-        if storage.is_url(output):
-            storage.store(Path(target), output)
     return Encoded(*encoded)
 
 

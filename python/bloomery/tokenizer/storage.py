@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from bloomery.errors import ArgumentError
+from bloomery.errors import ArgumentError, BloomeryError
 
 # Read and written at once when a file is copied.
 _STRETCH = 8 << 20
@@ -113,6 +113,39 @@ def store(source: Path, path: str) -> None:
     system, name = _open(path)
     with _named(path):
         system.put_file(str(source), name)
+
+
+@contextmanager
+def readable(path: str) -> Generator[str]:
+    """A path of this machine to a whole file: its own, or a copy's, which is gone afterwards."""
+    if not is_url(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
+        copy = Path(folder) / Path(path).name
+        copy.write_bytes(read(path))
+        try:
+            yield str(copy)
+        except BloomeryError as error:
+            # It speaks of the copy.
+            error.args = tuple(str(argument).replace(str(copy), path) for argument in error.args)
+            raise
+
+
+@contextmanager
+def writable(path: str) -> Generator[str]:
+    """A path of this machine to write a file to: its own, or one from which it is copied afterwards."""
+    if not is_url(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
+        copy = Path(folder) / Path(path).name
+        yield str(copy)
+        if not copy.is_file():
+            raise ArgumentError(
+                f"{path}: a folder of files is not written to a URL: give the name of a file, such as .json"
+            )
+        store(copy, path)
 
 
 def write(path: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self, SupportsIndex
 
 from bloomery import _core
-from bloomery.tokenizer import training
+from bloomery.tokenizer import storage, training
 from bloomery.tokenizer.engine import Engine, Local
 from bloomery.tokenizer.inputs import Inputs, expand, user_path
 from bloomery.tokenizer.progress import ProgressCallback, reporting
@@ -236,7 +236,7 @@ class Tokenizer(_core.Tokenizer):
         The format is recognised by content.
 
         Args:
-            path: The file or folder.
+            path: The file or folder, or the URL of a file.
             pattern: The pre-tokenization of a file that carries none. Published .tiktoken files are known by their
                 hash; any other needs it.
             special_tokens: The special tokens of a file that carries none.
@@ -246,20 +246,22 @@ class Tokenizer(_core.Tokenizer):
             VocabularyError: It is broken, truncated, or needs ``pattern``.
             UnsupportedError: It asks for something that is not done here, such as another model or normalizer.
         """
-        return cls._of(_core.Engine.load(user_path(path), pattern, special_tokens))
+        with storage.readable(user_path(path)) as file:
+            return cls._of(_core.Engine.load(file, pattern, special_tokens))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the tokenizer, whole or not at all.
 
         Args:
             path: A name ending in ``.json`` for tokenizer.json, in ``.tiktoken`` for ranks, or a folder for vocab.json
-                and merges.txt.
+                and merges.txt. A URL is that of a file.
 
         Raises:
             OSError: The file cannot be written.
             UnsupportedError: The format cannot hold this tokenizer.
         """
-        self._engine.save(user_path(path))
+        with storage.writable(user_path(path)) as file:
+            self._engine.save(file)
 
     def truncate(self, vocab_size: int) -> Self:
         """Returns the tokenizer that training to a smaller vocabulary would have given.
