@@ -69,7 +69,8 @@ def bucket() -> Iterator[str]:
                 urlopen(endpoint, timeout=5).close()
                 break
             except (URLError, OSError):
-                assert server.poll() is None and time.monotonic() < deadline, "moto's server does not start"
+                assert server.poll() is None, "moto's server ended"
+                assert time.monotonic() < deadline, "moto's server does not start"
                 time.sleep(0.1)
         boto3.client("s3").create_bucket(Bucket="corpus")
         yield "s3://corpus"
@@ -88,7 +89,7 @@ class Nodes:
 
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         self.second: Any = self._cluster.add_node(num_cpus=1)
-        self.address: str = self._cluster.address
+        self.address = str(self._cluster.address)
 
     @property
     def raylet(self) -> int:
