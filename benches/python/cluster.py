@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from bloomery import Tokenizer, WordCounts, _core
+from bloomery.tokenizer.engine import Local
 from bloomery.tokenizer.pieces import PIECE_BYTES
 from bloomery.tokenizer.sizes import byte_size
 from bloomery.tokenizer.work import Counting, Encoding
 
 END = "<|endoftext|>"
-FAN_IN, MOST_TASKS, MOST_PARTS = 16, 10_000, 256  # of bloomery.cluster
+FAN_IN, MOST_TASKS, MOST_PARTS, FEW = 16, 10_000, 256, 8  # of bloomery.cluster
 KEPT = (2, 5, 10, 100)
 
 
@@ -173,8 +174,8 @@ class Prediction:
     """Distinct."""
     sent: float
     """Bytes that go over the network while counting."""
-    reducer: float
-    """Bytes that the largest addition holds."""
+    reducers: float
+    """Bytes that the last additions hold on a node."""
     driver: float
     """Bytes that the process which learns the merges holds."""
     objects: int
@@ -199,20 +200,22 @@ def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes
         level, largest = math.ceil(level / FAN_IN), min(size, largest * FAN_IN)
         objects += math.ceil(level) * parts
     words = measured.words(size)
+    # Additions that run at a time, and then the driver's; a few counts are added up by the driver alone.
     hands = min(parts, nodes * node.processors)
     reduce = added / measured.add_rate / hands + sent / (nodes * node.network)
-    gather = words * measured.sent_bytes / node.network + words / measured.add_rate
-    encode_one = piece_bytes / min(node.processors * measured.encode_rate, node.storage) + node.task_seconds
+    gathered = words if tasks > FEW else tasks * measured.words(task)
+    reduce = (reduce if tasks > FEW else 0) + gathered * (measured.sent_bytes / node.network + 1 / measured.add_rate)
+    encode_one = size / pieces / min(node.processors * measured.encode_rate, node.storage) + node.task_seconds
     last = min(FAN_IN, tasks) * measured.words(size / min(FAN_IN, tasks)) * measured.sent_bytes
     return Prediction(
         tasks=tasks,
         count=count,
-        reduce=reduce + gather,
+        reduce=reduce,
         learn=measured.learn_base + words * measured.learn_seconds,
         encode=math.ceil(pieces / nodes) * encode_one,
         words=words,
         sent=sent,
-        reducer=(last + words * (measured.table_bytes + measured.sent_bytes)) / parts,
+        reducers=(last + words * (measured.table_bytes + measured.sent_bytes)) / parts * math.ceil(hands / nodes),
         driver=words * (measured.table_bytes + measured.sent_bytes + measured.learn_bytes),
         objects=objects,
     )
@@ -222,7 +225,7 @@ def first_to_break(found: Prediction, measured: Measured, node: Node) -> str:
     """The limit that is passed by most, or none; and what helps."""
     shares = {
         "the driver's memory": found.driver / node.memory,
-        "a reducer's memory": found.reducer / (node.memory / node.processors * 4),
+        "the adders' memory": found.reducers / node.memory,
         "the driver's books": found.objects / 10e6,
     }
     worst = max(shares, key=shares.__getitem__)
@@ -238,14 +241,14 @@ def first_to_break(found: Prediction, measured: Measured, node: Node) -> str:
 def table(measured: Measured, sizes: Sequence[float], clusters: Sequence[int], node: Node) -> list[str]:
     """The predictions as Markdown."""
     lines = [
-        "| text | nodes | count | add up | learn | encode | distinct words | network | reducer | driver | breaks |",
+        "| text | nodes | count | add up | learn | encode | distinct words | network | adders | driver | breaks |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for size in sizes:
         for nodes in clusters:
             found = predict(measured, size, nodes, node)
             times = (found.count, found.reduce, found.learn, found.encode)
-            memory = (found.sent, found.reducer, found.driver)
+            memory = (found.sent, found.reducers, found.driver)
             cells = [f"{size / 1e12:g} TB", f"{nodes:,}", *map(duration, times), f"{found.words / 1e6:,.0f} M"]
             cells += [f"{amount / 1e9:,.1f} GB" for amount in memory]
             lines.append(f"| {' | '.join([*cells, first_to_break(found, measured, node)])} |")
@@ -267,8 +270,8 @@ def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int)
     processors = len(os.sched_getaffinity(0))
     node = Node(processors=processors, storage=math.inf, network=math.inf)
     lines = [
-        "| text | distinct words | predicted | count and add up | predicted | encode | predicted |",
-        "|---|---|---|---|---|---|---|",
+        "| text | distinct words | predicted | count: here | Ray | predicted | encode: here | Ray | predicted |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as name, Ray() as engine:
         folder = Path(name)
@@ -278,17 +281,21 @@ def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int)
             beginning = folder / f"{size}.txt"
             with text.open("rb") as source, beginning.open("wb") as target:
                 target.write(source.read(stretch(text, size)[4]))
-            start = time.perf_counter()
-            counts = WordCounts.from_files(beginning, special_tokens=[END], engine=engine)
-            counted = time.perf_counter() - start
+            counted, encoded = [], []
+            for chosen in (Local(), engine):
+                start = time.perf_counter()
+                counts = WordCounts.from_files(beginning, special_tokens=[END], engine=chosen)
+                counted.append(time.perf_counter() - start)
             tokenizer = Tokenizer.train_from_counts(counts, vocab_size)
-            start = time.perf_counter()
-            tokenizer.encode_files(beginning, folder / "tokens", engine=engine)
-            encoded = time.perf_counter() - start
-            shutil.rmtree(folder / "tokens")
+            for chosen in (Local(), engine):
+                start = time.perf_counter()
+                tokenizer.encode_files(beginning, folder / "tokens", engine=chosen)
+                encoded.append(time.perf_counter() - start)
+                shutil.rmtree(folder / "tokens")
             found = predict(measured, beginning.stat().st_size, 1, node)
-            cells = (f"{size / 1e6:,.0f} MB", f"{len(counts):,}", f"{found.words:,.0f}", f"{counted:.1f} s")
-            cells += (f"{found.count + found.reduce:.1f} s", f"{encoded:.1f} s", f"{found.encode:.1f} s")
+            cells = [f"{size / 1e6:,.0f} MB", f"{len(counts):,}", f"{found.words:,.0f}"]
+            cells += [f"{seconds:.2f} s" for seconds in (*counted, found.count + found.reduce)]
+            cells += [f"{seconds:.2f} s" for seconds in (*encoded, found.encode)]
             lines.append(f"| {' | '.join(cells)} |")
             beginning.unlink()
     return lines

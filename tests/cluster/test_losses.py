@@ -12,12 +12,16 @@ import psutil
 import pytest
 
 from bloomery import Tokenizer, WordCounts
+
+pytest.importorskip("ray", reason="ray is not installed: pip install 'bloomery[ray]'")
+
 from bloomery.cluster import Ray
 
 END = "<|endoftext|>"
 # A regex is slower than a named scheme by far: tasks last long enough to be met.
 PATTERN = r"\p{L}+| ?[^\s\p{L}]+|\s+"
-ENGINE = Ray(piece_bytes=500_000)
+# Tasks enough for two rounds of adding up.
+ENGINE = Ray(piece_bytes=200_000)
 
 
 class Hunter(threading.Thread):

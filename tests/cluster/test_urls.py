@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from bloomery import Tokenizer, WordCounts
-from bloomery.cluster import Ray
 from bloomery.errors import ArgumentError, InputError, InvalidUtf8Error
 from bloomery.tokenizer.engine import Local
+
+pytest.importorskip("ray", reason="ray is not installed: pip install 'bloomery[ray]'")
+
+from bloomery.cluster import Ray
 
 END = "<|endoftext|>"
 PIECE = 1_000_000

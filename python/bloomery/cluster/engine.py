@@ -9,7 +9,7 @@ from bloomery.cluster.api import ray
 from bloomery.cluster.reduction import Reduction
 from bloomery.errors import ArgumentError
 from bloomery.tokenizer import pieces
-from bloomery.tokenizer.engine import Counted, Encoded, is_single
+from bloomery.tokenizer.engine import Counted, Encoded, is_single, with_min_count
 from bloomery.tokenizer.pieces import PIECE_BYTES, Piece
 from bloomery.tokenizer.progress import ProgressCallback, Tally
 from bloomery.tokenizer.shards import ShardTask, encode_shards
@@ -72,8 +72,10 @@ class Ray:
         while waiting:
             done = jobs.wait_for_any(waiting, tally.report)
             waiting = [reference for reference in waiting if reference not in done]
-        found = [jobs.get(reference) for reference in left_out]
         counts = counting.add_up(map(jobs.get, sums))
+        if not left_out:
+            return with_min_count(counts, counting.min_count)
+        found = [jobs.get(reference) for reference in left_out]
         return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
 
     def encode(
