@@ -1,6 +1,7 @@
 """To a Ray cluster and away from it: what was started here is stopped, what others run is left alone."""
 
 import os
+import socket
 from typing import Any
 
 from ray.exceptions import RayError
@@ -9,6 +10,7 @@ from bloomery.cluster.api import ray
 from bloomery.errors import ClusterError
 
 _ADDRESS = "RAY_ADDRESS"
+_KNOCK_SECONDS = 10
 
 
 def connect(address: str | None) -> bool:
@@ -31,13 +33,22 @@ def connect(address: str | None) -> bool:
     if address is None:
         options |= {"num_cpus": processors(), "include_dashboard": False}
     try:
+        if address is not None:
+            _knock(address)
         ray.init(address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         raise ClusterError(
             f"no Ray cluster at {address or 'this machine'}: {error}; start one with `ray start --head`, or leave the "
             f"address out"
         ) from error
     return True
+
+
+def _knock(address: str) -> None:
+    """Sees that somebody listens at a host and port: Ray itself tries for minutes, and then ends the process."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), _KNOCK_SECONDS).close()
 
 
 def disconnect() -> None:

@@ -55,7 +55,7 @@ pub(super) fn split(store: &Store, parts: usize) -> Result<Vec<Part<'static>>> {
     let number = made.len() as u128;
     store.try_for_each(|word, count| {
         // The upper bits: by the lower ones the words of a part would crowd the table that they are added up in.
-        let part = (u128::from(hash_long(word)) * number >> u64::BITS) as usize;
+        let part = ((u128::from(hash_long(word)) * number) >> u64::BITS) as usize;
         let (words, lengths, counts) = &mut made[part];
         let length = u32::try_from(word.len())
             .map_err(|_| Error::Argument(format!("a word of {} bytes is too long to be sent", word.len())))?;
