@@ -89,7 +89,8 @@ class TrainConfig:
     """Of the matrix products; the weights are float32. auto is bfloat16 where the device has units for it. fp8 is
     bfloat16 with the layers' linear maps in 8 bits, for GPUs that have units for those (Hopper, Ada and later)."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile; auto is on for accelerators."""
+    """torch.compile; auto is on for accelerators, and on a processor for runs of 5,000 steps or more, in one process,
+    where a C++ compiler and Python's headers are there."""
     implementation: Literal["fast", "plain"] = "fast"
     """fast takes fused kernels for attention, loss and AdamW; plain the written-out ones. Equal but for rounding."""
     deterministic: bool = False
