@@ -47,6 +47,7 @@ MAY_USE = {
     "units": set[str](),
     "tokenizer": {"numpy"},
     "tokenizer/reference.py": {"regex"},
+    "tokenizer/storage.py": {"fsspec"},
     "__init__": set[str](),
     "cli/tokenizer": {"numpy"},
 }
@@ -108,7 +109,8 @@ import tomllib
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        assert name.split(".")[0] not in {"torch", "transformers", "tokenizers", "tiktoken", "regex", "pyarrow"}, name
+        peers = {"torch", "transformers", "tokenizers", "tiktoken", "regex", "pyarrow", "fsspec", "ray"}
+        assert name.split(".")[0] not in peers, name
 
 sys.meta_path.insert(0, Refuse())
 import bloomery

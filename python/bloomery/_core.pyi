@@ -8,19 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-__all__ = ["EncodeIterator", "Engine", "Progress", "StreamDecoder", "Tokenizer", "WordCounts", "__version__"]
+__all__ = ["Cutter", "EncodeIterator", "Engine", "Progress", "StreamDecoder", "Tokenizer", "WordCounts", "__version__"]
 
 __version__: str
 
 _Ids: TypeAlias = Iterable[SupportsIndex] | NDArray[np.integer[Any]]
 _Callback: TypeAlias = Callable[[Progress], object]
 _Path: TypeAlias = str | os.PathLike[str]
+# Or a part of a file: its name, where its bytes are, the offset of the first of those in the whole, start and end of
+# the part in the whole, and the size of the whole.
+_Input: TypeAlias = _Path | tuple[_Path, _Path, int, int, int, int]
+_Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint64]]
 _AddedToken: TypeAlias = tuple[str, int, bool, bool, bool, bool, bool]
 
 @final
 class Progress:
     """Counters of a long call, as a progress callback receives them."""
 
+    def __new__(
+        cls,
+        *,
+        bytes_total: int = 0,
+        bytes_done: int = 0,
+        merges_total: int = 0,
+        merges_done: int = 0,
+        tokens: int = 0,
+    ) -> Self: ...
     @property
     def bytes_total(self) -> int:
         """Bytes on disk that will be read; 0 when unknown."""
@@ -42,13 +55,25 @@ class Progress:
         """Token ids written so far."""
 
 @final
+class Cutter:
+    """Finds places in a text where it can be cut, so that the parts give the pre-tokens, and the ids, of the whole."""
+
+    def __new__(cls, pattern: str, special_tokens: Iterable[str]) -> Self: ...
+    @property
+    def cuts(self) -> bool:
+        """Whether there are such places: False where a text must stay whole."""
+
+    def part_at(self, window: bytes, is_start: bool) -> int | None:
+        """The last good place in a window of the text, behind a special token where there is one, or None."""
+
+@final
 class WordCounts:
     """Counts of pre-tokens, with the pattern and the special tokens that they were made under. Immutable."""
 
     def __new__(cls, words: dict[bytes, int] | dict[str, int], pattern: str, special_tokens: Iterable[str]) -> Self: ...
     @staticmethod
     def from_files(
-        inputs: Sequence[_Path],
+        inputs: Sequence[_Input],
         *,
         pattern: str,
         special_tokens: Iterable[str],
@@ -71,6 +96,10 @@ class WordCounts:
     @staticmethod
     def load(path: _Path) -> WordCounts: ...
     def save(self, path: _Path) -> None: ...
+    @staticmethod
+    def from_parts(parts: Iterable[_Part], pattern: str, special_tokens: Iterable[str]) -> WordCounts: ...
+    def parts(self, parts: int) -> list[_Part]: ...
+    def at_least(self, count: int) -> tuple[WordCounts, int, int]: ...
     def merge(self, other: WordCounts) -> WordCounts: ...
     def items(self) -> list[tuple[bytes, int]]: ...
     @property
@@ -209,7 +238,7 @@ class Tokenizer:
 
     def _encode_files(
         self,
-        inputs: Sequence[_Path],
+        inputs: Sequence[_Input],
         output: _Path,
         *,
         allowed_special: str | Collection[str] | None,
@@ -221,6 +250,7 @@ class Tokenizer:
         num_threads: int | None,
         progress: _Callback | None,
     ) -> tuple[int, int, int, str]: ...
+    def _cutter(self, allowed_special: str | Collection[str]) -> Cutter: ...
     def decode(self, ids: _Ids, errors: str = "replace") -> str:
         """Decode token ids to text."""
 

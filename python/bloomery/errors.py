@@ -142,6 +142,10 @@ class InsufficientMemoryError(BloomeryError, MemoryError):
     """The bytes available."""
 
 
+class ClusterError(BloomeryError, RuntimeError):
+    """A cluster that cannot be reached, or that lost a task again and again."""
+
+
 class DivergedError(BloomeryError, ArithmeticError):
     """A training loss that is not a finite number."""
 
@@ -165,6 +169,28 @@ class TrainingStoppedEarly(UserWarning):
         return (
             f"training stopped at {self.reached:,} tokens of {self.requested:,}: no pair of tokens was left to merge; "
             "use more text or a smaller vocab_size"
+        )
+
+
+class WordsLeftOut(UserWarning):
+    """Rare words were left out of word counts, as ``min_count`` asked for."""
+
+    def __init__(self, min_count: int, words: int, occurrences: int, total: int) -> None:
+        super().__init__(min_count, words, occurrences, total)
+        self.min_count = min_count
+        """Words that occur less often were left out."""
+        self.words = words
+        """How many distinct ones."""
+        self.occurrences = occurrences
+        """How often those occurred, together."""
+        self.total = total
+        """Occurrences of all words, those left out and the others."""
+
+    def __str__(self) -> str:
+        """Says how many."""
+        return (
+            f"left out {self.words:,} words that occur less than {self.min_count:,} times: {self.occurrences:,} of "
+            f"{self.total:,} occurrences ({self.occurrences / self.total:.2%})"
         )
 
 

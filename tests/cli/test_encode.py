@@ -115,3 +115,13 @@ def test_what_is_no_array_of_ids_is_refused(run, tokenizer_path: Path) -> None:
     for name in ("text.npy", "cut.npy"):
         assert f"{name}: not a .npy file of token ids" in run("decode", name, "--tokenizer", tokenizer_path).error
     assert "absent.npy" in run("decode", "absent.npy", "--tokenizer", tokenizer_path).error
+
+
+def test_a_folder_of_shards(run, corpus: Path, tokenizer: Tokenizer, tokenizer_path: Path) -> None:
+    command = ("encode", corpus, "--tokenizer", tokenizer_path, "--output", "made/tokens")
+    facts = run(*command, "--json").json
+    assert sorted(path.name for path in Path("made/tokens").iterdir()) == ["manifest.json", "shard-000000.npy"]
+    assert np.load("made/tokens/shard-000000.npy").tolist() == tokenizer.encode(corpus.read_text(encoding="utf-8"))
+    # Again, there is nothing to do; something else is refused.
+    assert run(*command, "--json").json["tokens"] == facts["tokens"]
+    assert "holds files of something else" in run(*command, "--end-of-text", "<|endoftext|>").error

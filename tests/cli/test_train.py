@@ -110,3 +110,17 @@ def test_the_real_standard_library_is_a_corpus() -> None:
     assert corpus.bytes > 5_000_000
     assert corpus.folder / "argparse.py" in corpus.files
     assert not any("site-packages" in path.parts for path in corpus.files)
+
+
+def test_rare_words_left_out_are_said(run, corpus: Path) -> None:
+    with corpus.open("a", encoding="utf-8") as file:
+        file.write("once upon")
+    result = run("train", corpus, "--vocab-size", 280, "--min-count", 2, "--output", "t.json")
+    assert "left out 2 words that occur less than 2 times: 2 of " in result.out
+    facts = run("train", corpus, "--vocab-size", 280, "--min-count", 2, "--output", "t.json", "--json").json
+    assert (facts["words_left_out"], facts["occurrences_left_out"]) == (2, 2)
+    assert "'0' is not a positive number" in run("train", corpus, "--min-count", 0).err
+
+
+def test_an_address_needs_its_engine(run, corpus: Path) -> None:
+    assert run("train", corpus, "--address", "auto").error == "--address is that of a Ray cluster: add --engine ray"

@@ -96,11 +96,11 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path, tokenizer: Tokenizer, text_file: Path) -> None:
-    for write in (
-        tokenizer.save,
-        lambda path: tokenizer.encode_files(text_file, path),
+    for write, name in (
+        (tokenizer.save, "out.json"),
+        (lambda path: tokenizer.encode_files(text_file, path), "out.npy"),
     ):
-        path = tmp_path / "missing" / "out.json"
+        path = tmp_path / "missing" / name
         with pytest.raises(FileNotFoundError) as caught:
             write(path)
         assert str(caught.value.filename).startswith(str(tmp_path / "missing"))

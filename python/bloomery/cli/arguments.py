@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from bloomery import Tokenizer
 from bloomery.errors import ArgumentError
-from bloomery.tokenizer import sizes
+from bloomery.tokenizer import sizes, storage
 from bloomery.tokenizer.embedded import stdlib_sources
 from bloomery.units import human_bytes
 
@@ -59,6 +59,21 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, metavar="N", help="threads to use (default: one a processor)")
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Adds what does the work: `--engine`, `--address`."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="what does the work: this process (default), or a Ray cluster, with the same result",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the Ray cluster, or auto for that of this machine (default: RAY_ADDRESS, else Ray starts here)",
+    )
+
+
 def add_loading(parser: argparse.ArgumentParser) -> None:
     """Adds what some tokenizer files lack: `--pattern`, `--special-token`."""
     parser.add_argument(
@@ -79,7 +94,7 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
     """Adds `--tokenizer`, with what some of its files lack."""
     parser.add_argument(
         "--tokenizer",
-        type=Path,
+        type=location,
         default=DEFAULT_TOKENIZER,
         metavar="PATH",
         help=f"tokenizer.json, .tiktoken, or a folder with vocab.json and merges.txt (default: {DEFAULT_TOKENIZER})",
@@ -87,19 +102,21 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
     add_loading(parser)
 
 
-def load_tokenizer(path: Path, pattern: str | None = None, special_tokens: Sequence[str] | None = None) -> Tokenizer:
+def load_tokenizer(
+    path: Path | str, pattern: str | None = None, special_tokens: Sequence[str] | None = None
+) -> Tokenizer:
     """Loads a tokenizer; where the default one is missing, says how to make it."""
-    if path == DEFAULT_TOKENIZER and not path.exists():
+    if path == DEFAULT_TOKENIZER and not DEFAULT_TOKENIZER.exists():
         raise UsageError(
             f"{path} does not exist: train it first (`bloomery tokenizer train`), or name another tokenizer"
         )
     return Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
 
 
-def naming(path: Path, tokenizer: Tokenizer) -> str:
+def naming(path: Path | str, tokenizer: Tokenizer) -> str:
     """What a command line must say to load this tokenizer from the path: the path, and what its format cannot hold."""
     options = [str(path)]
-    if path.suffix != ".json":
+    if Path(path).suffix != ".json":
         options += ["--pattern", tokenizer.pattern]
         options += [option for token in tokenizer.special_tokens for option in ("--special-token", token)]
     return shlex.join(options)
@@ -117,6 +134,17 @@ def inputs_or_embedded(inputs: Sequence[str]) -> Sequence[str | Path]:
         file=sys.stderr,
     )
     return corpus.files
+
+
+def location(text: str) -> Path | str:
+    """A path of this machine, or a URL."""
+    return text if storage.is_url(storage.local(text)) else Path(storage.local(text))
+
+
+def make_room(output: Path | str) -> None:
+    """Makes the folder of an output."""
+    if isinstance(output, Path):
+        output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def byte_size(text: str) -> int:

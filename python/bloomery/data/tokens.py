@@ -1,17 +1,22 @@
 """Files of token ids as memory-mapped arrays: opened, checked, and read without growing the process."""
 
-import mmap
 import os
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bloomery.data.shards import Shards, release
 from bloomery.errors import ArgumentError, InputError, TokenIdError
+from bloomery.tokenizer import manifest
 
 Ids = NDArray[np.integer[Any]]
-"""Token ids in one dimension: what `open_tokens` maps, or any array of integers."""
+"""Token ids in one dimension: what `open_tokens` gives, or any array of integers.
+
+For a folder of shards that is a `Shards`: it has what the functions here and the samplers need of an array, and becomes
+one by ``np.asarray``.
+"""
 
 _DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 # Ids looked at in one go: large enough for numpy's pace, small enough to stay out of the way.
@@ -23,8 +28,9 @@ def open_tokens(path: str | os.PathLike[str], *, dtype: Literal["uint16", "uint3
 
     Args:
         path: A ``.npy`` file of one dimension, uint16 or uint32, as `Tokenizer.encode_files` writes it; or a ``.bin``
-            file of bare little-endian ids, as nanoGPT writes it.
-        dtype: The type of an id in a ``.bin`` file, which cannot say so itself; a ``.npy`` file must agree with it.
+            file of bare little-endian ids, as nanoGPT writes it; or a folder of ``.npy`` files with a manifest, or that
+            manifest.
+        dtype: The type of an id in a ``.bin`` file, which cannot say so itself; other files must agree with it.
 
     Returns:
         The ids, shape ``[tokens]``.
@@ -44,6 +50,8 @@ def open_tokens(path: str | os.PathLike[str], *, dtype: Literal["uint16", "uint3
         return _open_bin(path, wanted)
     if path.suffix == ".npy":
         return _open_npy(path, wanted)
+    if path.is_dir() or path.name == manifest.NAME:
+        return _open_shards(path if path.is_dir() else path.parent, wanted)
     raise _broken(path, "token ids are read from .npy and .bin files: encode text with `bloomery tokenizer encode`")
 
 
@@ -60,10 +68,10 @@ def check_ids(dataset: Ids, vocab_size: int, *, name: str | None = None) -> None
     """
     if dataset.dtype.kind == "u" and np.iinfo(dataset.dtype).max < vocab_size:
         return
-    plain = np.asarray(dataset)
+    plain = plainly(dataset)
     signed = dataset.dtype.kind != "u"
     for first in range(0, len(plain), _CHUNK):
-        chunk = plain[first : first + _CHUNK]
+        chunk = np.asarray(plain[first : first + _CHUNK])
         if int(chunk.max()) >= vocab_size or (signed and int(chunk.min()) < 0):
             offset = int(np.argmax((chunk >= vocab_size) | (chunk < 0)))
             found = int(chunk[offset])
@@ -77,8 +85,19 @@ def check_ids(dataset: Ids, vocab_size: int, *, name: str | None = None) -> None
         release_pages(dataset)
 
 
+def plainly(dataset: Ids) -> Ids:
+    """The same ids, faster to slice: slices of a np.memmap cost ten times those of a plain array."""
+    return cast("Ids", dataset) if _is_shards(dataset) else np.asarray(dataset)
+
+
+def _is_shards(dataset: object) -> TypeGuard[Shards]:
+    return isinstance(dataset, Shards)
+
+
 def name_of(dataset: Ids) -> str:
     """The file that an array maps, or what it is otherwise."""
+    if _is_shards(dataset):
+        return dataset.name
     mapped = _mapping(dataset)
     return str(mapped.filename) if mapped is not None and mapped.filename is not None else "token ids in memory"
 
@@ -91,8 +110,8 @@ def release_pages(dataset: Ids) -> None:
     and private copies on write, whose changes would be lost, are left alone.
     """
     mapped = _mapping(dataset)
-    if mapped is not None and mapped.mode != "c" and isinstance(mapped.base, mmap.mmap):
-        mapped.base.madvise(mmap.MADV_DONTNEED)
+    if mapped is not None:
+        release(mapped)
 
 
 def _mapping(dataset: Ids) -> "np.memmap[Any, Any] | None":
@@ -104,6 +123,19 @@ def _mapping(dataset: Ids) -> "np.memmap[Any, Any] | None":
             mapped = cast("np.memmap[Any, Any]", array)
         array = array.base
     return mapped
+
+
+def _open_shards(folder: Path, wanted: np.dtype[Any] | None) -> Ids:
+    if not (folder / manifest.NAME).exists():
+        raise _broken(
+            folder,
+            f"no {manifest.NAME}: the encoding has not ended; the same command goes on with it, or none was begun",
+        )
+    # To the type checker an array, which all the others are: see `Ids`.
+    ids = cast("Ids", Shards.open(folder))
+    if wanted is not None and ids.dtype != wanted:
+        raise _broken(folder, f"the manifest says that its ids are {ids.dtype}, not {wanted}: leave dtype out")
+    return ids
 
 
 def _open_npy(path: Path, wanted: np.dtype[Any] | None) -> Ids:

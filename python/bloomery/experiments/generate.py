@@ -135,7 +135,7 @@ def known_words(history: History, tokenizer: Tokenizer) -> set[str] | None:
     known: set[str] = set()
     for path in data.train:
         ids = open_tokens(path, dtype=data.dtype)
-        seen = ids[: round(len(ids) * (1 - data.held_out))][:_KNOWN_TOKENS]
+        seen = np.asarray(ids[: min(_KNOWN_TOKENS, round(len(ids) * (1 - data.held_out)))])
         known.update(words(tokenizer.decode(seen)))
     return known
 
@@ -148,7 +148,7 @@ def held_out_stretches(history: History) -> list[list[int]]:
         return []
     ids = open_tokens(path, dtype=data.dtype)
     ends = [len(ids) - index * TOKENS for index in range(_STRETCHES)]
-    return [ids[end - TOKENS : end].tolist() for end in ends if end >= TOKENS]
+    return [np.asarray(ids[end - TOKENS : end]).tolist() for end in ends if end >= TOKENS]
 
 
 def averages(measured: Sequence[Mapping[str, float | None]]) -> dict[str, float]:

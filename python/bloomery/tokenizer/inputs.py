@@ -1,4 +1,4 @@
-"""What a person names as input: one path or many, glob patterns, ``~``, ``-`` for standard input."""
+"""What a person names as input: one path or many, URLs, glob patterns, ``~``, ``-`` for standard input."""
 
 import errno
 import glob
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bloomery.errors import ArgumentError
+from bloomery.tokenizer import storage
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -38,16 +39,15 @@ def _expand_one(given: str | os.PathLike[str]) -> list[str]:
     if path == STDIN:
         return [STDIN]
     path = user_path(path)
-    if not glob.has_magic(path) or os.path.lexists(path):
+    if not glob.has_magic(path) or (not storage.is_url(path) and os.path.lexists(path)):
         return [path]
-    # Not Path.glob, which takes no absolute pattern.
-    matches = sorted(match for match in glob.iglob(path, recursive=True) if not Path(match).is_dir())  # noqa: PTH207
+    matches = storage.matches(path)
     if not matches:
         raise FileNotFoundError(errno.ENOENT, "no file matches this pattern", path)
     return matches
 
 
 def user_path(path: str | os.PathLike[str]) -> str:
-    """A single path with ``~`` filled in."""
-    path = os.fspath(path)
+    """A single path with ``~`` filled in, and without the ``file://`` of a URL."""
+    path = storage.local(os.fspath(path))
     return str(Path(path).expanduser()) if path.startswith("~") else path

@@ -37,6 +37,31 @@ def reporting(progress: bool | ProgressCallback | None) -> Generator[ProgressCal
         yield None
 
 
+class Tally:
+    """The counters of work that is done in pieces."""
+
+    def __init__(self, progress: ProgressCallback | None, bytes_total: int) -> None:
+        self._progress = progress
+        self._bytes_total = bytes_total
+        self._bytes = self._tokens = 0
+
+    def add(self, size: int, tokens: int = 0) -> None:
+        """Counts a piece that is done."""
+        self._bytes += size
+        self._tokens += tokens
+        self.report()
+
+    def report(self, size: int = 0, tokens: int = 0) -> None:
+        """Tells the callback what was done, with as much of pieces that are not; what it raises stops the work."""
+        if self._progress is not None:
+            done = min(self._bytes + size, self._bytes_total)
+            self._progress(Progress(bytes_total=self._bytes_total, bytes_done=done, tokens=self._tokens + tokens))
+
+    def within(self, counters: Progress) -> None:
+        """A callback for the work on a piece."""
+        self.report(counters.bytes_done, counters.tokens)
+
+
 class ProgressLine:
     """One line, drawn over itself: what is being done, how far it is, and the time left."""
 

@@ -1,15 +1,18 @@
 """The tokenizer as people use it: the Rust core's hot methods, and around them building, files, copies and `repr`."""
 
+import operator
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self, SupportsIndex
 
 from bloomery import _core
-from bloomery.tokenizer import training
+from bloomery.tokenizer import storage, training
+from bloomery.tokenizer.engine import Engine, Local
 from bloomery.tokenizer.inputs import Inputs, expand, user_path
 from bloomery.tokenizer.progress import ProgressCallback, reporting
 from bloomery.tokenizer.word_counts import WordCounts
+from bloomery.tokenizer.work import Encoding
 
 _END_OF_TEXT = "<|endoftext|>"
 # What `repr` shows of a long list of special tokens and of a long regex.
@@ -91,13 +94,16 @@ class Tokenizer(_core.Tokenizer):
         field: str = "text",
         column: str = "text",
         max_memory: str | int | None = None,
+        min_count: int | None = None,
+        engine: Engine | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> Self:
         """Trains on files.
 
         Args:
-            inputs: A path, several, glob patterns, or ``-`` for standard input. ``.jsonl`` and ``.parquet`` are read by
-                field and column, anything else as text; text and JSON lines also as ``.gz`` and ``.zst``.
+            inputs: A path, several, URLs that fsspec reads, glob patterns, or ``-`` for standard input. ``.jsonl`` and
+                ``.parquet`` are read by field and column, anything else as text; text and JSON lines also as ``.gz``
+                and ``.zst``.
             vocab_size: The 256 bytes, the merges and the special tokens together. Training stops early, with the
                 warning `TrainingStoppedEarly`, when no pair of tokens is left to merge.
             special_tokens: Text is split at these first, so that no merge learns from them; they come last in the
@@ -113,6 +119,9 @@ class Tokenizer(_core.Tokenizer):
             max_memory: Memory for counting, such as "16MB", "512MiB" or a number of bytes, as for
                 `WordCounts.from_files`; None for as much as it takes. Words that outgrow it go to a temporary file and
                 the merges are the same. What learning the merges takes afterwards does not count.
+            min_count: Leaves out words that occur less often, as for `WordCounts.from_files`.
+            engine: What counts; None for this process. `bloomery.cluster.Ray` counts on a cluster; the merges are the
+                same.
             progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
 
         Raises:
@@ -122,7 +131,7 @@ class Tokenizer(_core.Tokenizer):
             VocabSizeError: ``vocab_size`` is below 256 plus the number of special tokens.
             SpecialTokenError: A special token is empty or given twice.
         """
-        engine = training.train_files(
+        trained = training.train_files(
             inputs,
             vocab_size,
             special_tokens,
@@ -133,9 +142,11 @@ class Tokenizer(_core.Tokenizer):
             field=field,
             column=column,
             max_memory=max_memory,
+            min_count=min_count,
+            engine=engine,
             progress=progress,
         )
-        return cls._of(engine)
+        return cls._of(trained)
 
     @classmethod
     def train_from_iterable(
@@ -225,7 +236,7 @@ class Tokenizer(_core.Tokenizer):
         The format is recognised by content.
 
         Args:
-            path: The file or folder.
+            path: The file or folder, or the URL of a file.
             pattern: The pre-tokenization of a file that carries none. Published .tiktoken files are known by their
                 hash; any other needs it.
             special_tokens: The special tokens of a file that carries none.
@@ -235,20 +246,22 @@ class Tokenizer(_core.Tokenizer):
             VocabularyError: It is broken, truncated, or needs ``pattern``.
             UnsupportedError: It asks for something that is not done here, such as another model or normalizer.
         """
-        return cls._of(_core.Engine.load(user_path(path), pattern, special_tokens))
+        with storage.readable(user_path(path)) as file:
+            return cls._of(_core.Engine.load(file, pattern, special_tokens))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the tokenizer, whole or not at all.
 
         Args:
             path: A name ending in ``.json`` for tokenizer.json, in ``.tiktoken`` for ranks, or a folder for vocab.json
-                and merges.txt.
+                and merges.txt. A URL is that of a file.
 
         Raises:
             OSError: The file cannot be written.
             UnsupportedError: The format cannot hold this tokenizer.
         """
-        self._engine.save(user_path(path))
+        with storage.writable(user_path(path)) as file:
+            self._engine.save(file)
 
     def truncate(self, vocab_size: int) -> Self:
         """Returns the tokenizer that training to a smaller vocabulary would have given.
@@ -270,13 +283,17 @@ class Tokenizer(_core.Tokenizer):
         column: str = "text",
         dtype: str | None = None,
         num_threads: int | None = None,
+        engine: Engine | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> EncodeReport:
-        """Encodes files to one array of ids on disk, in parallel and in bounded memory.
+        """Encodes files to one array of ids on disk, or to a folder of them, in parallel and in bounded memory.
 
         Args:
             inputs: As for `train`.
-            output: The ``.npy`` file, written whole or not at all; ``np.load(output, mmap_mode="r")`` opens it.
+            output: The ``.npy`` file, written whole or not at all; ``np.load(output, mmap_mode="r")`` opens it. Any
+                other name, but for that of a ``.bin`` file, is a folder's: one ``.npy`` file is written there for
+                some 256 MB of text, and ``manifest.json`` when all are there. What an interrupted call had finished is
+                not done again. `bloomery.data.open_tokens` reads it as one array.
             end_of_text: A special token, or an id, that is written after every document. The documents of a text file
                 end at special tokens, which then already close them; rows of JSON lines and Parquet are documents.
             allowed_special: Which special tokens are recognised. None recognises all in text files and none in rows,
@@ -286,28 +303,24 @@ class Tokenizer(_core.Tokenizer):
             column: As for `train`.
             dtype: "uint16" or "uint32"; None takes uint16 where the vocabulary fits.
             num_threads: Threads to use; None for every core.
+            engine: What does the work; None for this process. `bloomery.cluster.Ray` encodes on a cluster, to a folder.
             progress: As for `train`.
 
         Raises:
+            FileExistsError: The folder holds something else, or what other inputs, options or tokenizers gave.
             OSError: A file cannot be read or written; a disk that is full leaves nothing behind.
             InvalidUtf8Error: A text is not UTF-8.
             InputError: A file is broken, or lacks the field or column.
         """
         start = time.perf_counter()
+        if not (allowed_special is None or isinstance(allowed_special, str)):
+            allowed_special = tuple(sorted(allowed_special))
+        if not (end_of_text is None or isinstance(end_of_text, str)):
+            end_of_text = operator.index(end_of_text)
+        encoding = Encoding(self, end_of_text, allowed_special, errors, field, column, dtype, num_threads)
         with reporting(progress) as callback:
-            tokens, documents, size, written = self._encode_files(
-                expand(inputs),
-                user_path(output),
-                allowed_special=allowed_special,
-                end_of_text=end_of_text,
-                dtype=dtype,
-                errors=errors,
-                field=field,
-                column=column,
-                num_threads=num_threads,
-                progress=callback,
-            )
-        return EncodeReport(tokens, documents, size, written, time.perf_counter() - start)
+            encoded = (engine or Local()).encode(encoding, expand(inputs), user_path(output), callback)
+        return EncodeReport(*encoded, time.perf_counter() - start)
 
     @property
     def vocab(self) -> dict[int, bytes]:

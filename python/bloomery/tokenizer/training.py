@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from bloomery import _core
 from bloomery.errors import TrainingStoppedEarly
+from bloomery.tokenizer.engine import Engine
 from bloomery.tokenizer.inputs import Inputs
 from bloomery.tokenizer.progress import ProgressCallback, reporting
-from bloomery.tokenizer.word_counts import WordCounts
+from bloomery.tokenizer.word_counts import WordCounts, count_files
 
 
 def train_bpe(
@@ -65,12 +66,14 @@ def train_files(
     field: str = "text",
     column: str = "text",
     max_memory: str | int | None,
+    min_count: int | None = None,
+    engine: Engine | None = None,
     progress: bool | ProgressCallback | None,
 ) -> _core.Engine:
     """Counts files and learns from the counts."""
     _check(vocab_size, special_tokens, pattern, tie_break)
     with reporting(progress) as callback:
-        counts = WordCounts.from_files(
+        counts, left_out = count_files(
             inputs,
             pattern=pattern,
             special_tokens=special_tokens,
@@ -79,9 +82,14 @@ def train_files(
             column=column,
             num_threads=num_threads,
             max_memory=max_memory,
-            progress=callback or False,
+            min_count=min_count,
+            engine=engine,
+            progress=callback,
         )
-        return _learn(counts, vocab_size, tie_break, callback)
+        if left_out is not None:
+            # The caller's caller: the line of the person's own code.
+            warnings.warn(left_out, stacklevel=3)
+        return _learn(WordCounts.of(counts), vocab_size, tie_break, callback)
 
 
 def train_texts(

@@ -1,13 +1,17 @@
 """`WordCounts`: how often each pre-token occurs; what training learns from, as a value of its own."""
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from bloomery import _core
+from bloomery.errors import ArgumentError, WordsLeftOut
+from bloomery.tokenizer.engine import Engine, Local
 from bloomery.tokenizer.inputs import Inputs, expand, user_path
 from bloomery.tokenizer.progress import ProgressCallback, reporting
 from bloomery.tokenizer.sizes import byte_size
+from bloomery.tokenizer.work import Counting
 
 
 class WordCounts:
@@ -43,6 +47,13 @@ class WordCounts:
         self.core = _core.WordCounts(dict(counts or {}), pattern, special_tokens)
 
     @classmethod
+    def of(cls, counts: _core.WordCounts) -> Self:
+        """Wraps what the Rust core counted."""
+        made = cls.__new__(cls)
+        made.core = counts
+        return made
+
+    @classmethod
     def from_files(
         cls,
         inputs: Inputs,
@@ -54,13 +65,16 @@ class WordCounts:
         column: str = "text",
         num_threads: int | None = None,
         max_memory: str | int | None = None,
+        min_count: int | None = None,
+        engine: Engine | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> Self:
         """Counts files.
 
         Args:
-            inputs: A path, several, glob patterns, or ``-`` for standard input. ``.jsonl`` and ``.parquet`` are read by
-                field and column, anything else as text; text and JSON lines also as ``.gz`` and ``.zst``.
+            inputs: A path, several, URLs that fsspec reads, glob patterns, or ``-`` for standard input. ``.jsonl`` and
+                ``.parquet`` are read by field and column, anything else as text; text and JSON lines also as ``.gz``
+                and ``.zst``.
             pattern: The pre-tokenization: gpt2, cl100k, o200k, qwen or a regex.
             special_tokens: Text is split at these first; they are not counted.
             errors: What becomes of bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD, "ignore" drops
@@ -74,6 +88,9 @@ class WordCounts:
                 same. At least 1MB; each thread needs so much, so with less for all of them fewer are used. On top come
                 single words of megabytes, texts that a regex of one's own does not let cut, and the window or pages of
                 compressed and Parquet files.
+            min_count: Leaves out words that occur less often, and says with the warning `WordsLeftOut` how many those
+                are: for corpora with more distinct words than memory. What is learnt from the others may then differ.
+            engine: What does the work; None for this process. `bloomery.cluster.Ray` counts on a cluster.
             progress: True for a progress line on standard error, None for one on a terminal only, or a callback.
 
         Raises:
@@ -82,21 +99,23 @@ class WordCounts:
             InputError: A file is broken, or lacks the field or column.
             ArgumentError: ``max_memory`` is no size, or too small.
         """
-        files = expand(inputs)
-        memory = None if max_memory is None else byte_size(max_memory, "max_memory")
         with reporting(progress) as callback:
-            counts = _core.WordCounts.from_files(
-                files,
+            counts, left_out = count_files(
+                inputs,
                 pattern=pattern,
                 special_tokens=special_tokens,
                 errors=errors,
                 field=field,
                 column=column,
                 num_threads=num_threads,
-                max_memory=memory,
+                max_memory=max_memory,
+                min_count=min_count,
+                engine=engine,
                 progress=callback,
             )
-        return cls._of(counts)
+        if left_out is not None:
+            warnings.warn(left_out, stacklevel=2)
+        return cls.of(counts)
 
     @classmethod
     def from_iterable(
@@ -120,12 +139,12 @@ class WordCounts:
         counts = _core.WordCounts.from_iterable(
             texts, pattern=pattern, special_tokens=special_tokens, errors=errors, num_threads=num_threads
         )
-        return cls._of(counts)
+        return cls.of(counts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a file that `save` wrote."""
-        return cls._of(_core.WordCounts.load(user_path(path)))
+        return cls.of(_core.WordCounts.load(user_path(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a Parquet file, whole or not at all."""
@@ -137,7 +156,7 @@ class WordCounts:
         Raises:
             WordCountsMismatchError: They were made with another pattern or other special tokens.
         """
-        return self._of(self.core.merge(other.core))
+        return self.of(self.core.merge(other.core))
 
     def items(self) -> list[tuple[bytes, int]]:
         """Lists the words with their counts, sorted by word; all of them are then in memory."""
@@ -169,12 +188,6 @@ class WordCounts:
         """
         return self.core.training_memory(vocab_size)
 
-    @classmethod
-    def _of(cls, counts: _core.WordCounts) -> Self:
-        made = cls.__new__(cls)
-        made.core = counts
-        return made
-
     def __add__(self, other: object) -> Self:
         if not isinstance(other, WordCounts):
             return NotImplemented
@@ -200,3 +213,33 @@ class WordCounts:
             f"{type(self).__name__}({len(self):,} words, {self.total:,} occurrences, pattern={self.pattern!r}, "
             f"special_tokens={self.special_tokens!r})"
         )
+
+
+def count_files(
+    inputs: Inputs,
+    *,
+    pattern: str,
+    special_tokens: Sequence[str],
+    errors: str,
+    field: str,
+    column: str,
+    num_threads: int | None,
+    max_memory: str | int | None,
+    min_count: int | None,
+    engine: Engine | None,
+    progress: ProgressCallback | None,
+) -> tuple[_core.WordCounts, WordsLeftOut | None]:
+    """Counts files, for `WordCounts.from_files` and for training; also returns what to warn of."""
+    if min_count is not None and min_count < 1:
+        raise ArgumentError(f"min_count {min_count} leaves out nothing: give 2 or more, or leave it out")
+    memory = None if max_memory is None else byte_size(max_memory, "max_memory")
+    # Of nothing, which refuses bad rules before hours of counting, and one string given for a list.
+    rules = _core.WordCounts({}, pattern, special_tokens)
+    special = tuple(rules.special_tokens)
+    counting = Counting(pattern, special, errors, field, column, num_threads, memory, min_count or 1)
+    counted = (engine or Local()).count(counting, expand(inputs), progress)
+    if not counted.left_out:
+        return counted.counts, None
+    total = counted.counts.total + counted.left_out_occurrences
+    warning = WordsLeftOut(counting.min_count, counted.left_out, counted.left_out_occurrences, total)
+    return counted.counts, warning

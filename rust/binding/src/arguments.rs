@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
-use bloomery_core::input::{InputOptions, Source, Utf8Errors};
+use bloomery_core::input::{InputOptions, Source, Stretch, Utf8Errors};
 use bloomery_core::{Allowed, Dtype, Error, TieBreak, Tokenizer};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PySet, PyString};
+use pyo3::types::{PyFrozenSet, PySet, PyString, PyTuple};
 
 use crate::ids::Place;
 use crate::{errors, ids};
@@ -189,9 +189,25 @@ pub fn dtype_name(dtype: Dtype) -> &'static str {
     }
 }
 
-/// Paths, `-` standing for standard input.
-pub fn sources(paths: Vec<PathBuf>) -> Vec<Source> {
-    paths.into_iter().map(|path| if path == Path::new("-") { Source::Stdin } else { Source::Path(path) }).collect()
+/// One of `inputs`: a path, `-` standing for standard input, or a stretch as (name, file, held_from, start, end, size).
+pub struct Input(Source);
+
+impl<'py> FromPyObject<'_, 'py> for Input {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(tuple) = object.cast::<PyTuple>() {
+            let (name, file, held_from, start, end, size) = tuple.extract()?;
+            return Ok(Input(Source::Stretch(Stretch { name, file, held_from, range: start..end, size })));
+        }
+        let path: PathBuf = object.extract()?;
+        Ok(Input(if path == Path::new("-") { Source::Stdin } else { Source::Path(path) }))
+    }
+}
+
+/// What the core reads.
+pub fn sources(inputs: Vec<Input>) -> Vec<Source> {
+    inputs.into_iter().map(|input| input.0).collect()
 }
 
 /// How inputs are read.

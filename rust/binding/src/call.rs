@@ -36,6 +36,13 @@ pub struct Progress {
 
 #[pymethods]
 impl Progress {
+    /// Counters of work that is done elsewhere.
+    #[new]
+    #[pyo3(signature = (*, bytes_total=0, bytes_done=0, merges_total=0, merges_done=0, tokens=0))]
+    fn new(bytes_total: u64, bytes_done: u64, merges_total: u64, merges_done: u64, tokens: u64) -> Self {
+        Progress { bytes_total, bytes_done, merges_total, merges_done, tokens }
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "Progress(bytes_total={}, bytes_done={}, merges_total={}, merges_done={}, tokens={})",

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod call;
+mod cutter;
 mod decode;
 mod engine;
 mod errors;
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::call::Progress;
+    #[pymodule_export]
+    use crate::cutter::Cutter;
     #[pymodule_export]
     use crate::engine::Engine;
     #[pymodule_export]

@@ -10,7 +10,8 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use crate::arguments::{AllowedSpecial, Errors, Threads, input_options, sources};
+use crate::arguments::{AllowedSpecial, Errors, Input, Threads, input_options, sources};
+use crate::cutter::Cutter;
 use crate::engine::Engine;
 use crate::ids::Place;
 use crate::ints::Ints;
@@ -292,7 +293,7 @@ impl Tokenizer {
     fn _encode_files(
         &self,
         py: Python<'_>,
-        inputs: Vec<PathBuf>,
+        inputs: Vec<Input>,
         output: PathBuf,
         allowed_special: Option<AllowedSpecial>,
         end_of_text: Option<Bound<'_, PyAny>>,
@@ -315,6 +316,11 @@ impl Tokenizer {
             self.engine.encode_files(&inputs, &output, &options, control)
         })?;
         Ok((report.tokens, report.documents, report.bytes, arguments::dtype_name(report.dtype)))
+    }
+
+    /// Where text can be cut that is encoded under ``allowed_special``.
+    fn _cutter(&self, py: Python<'_>, allowed_special: AllowedSpecial) -> PyResult<Cutter> {
+        call::short(py, || self.engine.cutter(&allowed_special.0).map(Cutter))
     }
 
     /// Decode token ids to text.

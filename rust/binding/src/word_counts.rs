@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use bloomery_core::Pattern;
-use bloomery_core::count::Limits;
+use bloomery_core::count::{Limits, Part};
 use bloomery_core::input::Utf8Errors;
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::arguments::{Errors, SpecialTokens, Threads, VocabSize, input_options, sources};
+use crate::arguments::{Errors, Input, SpecialTokens, Threads, VocabSize, input_options, sources};
 use crate::text::{several, text, with_text};
 use crate::{call, errors};
 
@@ -18,6 +19,9 @@ const BATCH: usize = 4 << 20;
 
 /// The words and counts of `WordCounts.items`.
 type Items<'py> = Vec<(Bound<'py, PyBytes>, u64)>;
+
+/// A part of word counts: words end to end, their lengths, their counts.
+type Arrays<'py> = (Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u64>>);
 
 /// Counts of pre-tokens, with the pattern and the special tokens that they were made under. Immutable.
 #[pyclass(frozen, module = "bloomery._core")]
@@ -53,7 +57,7 @@ impl WordCounts {
     #[pyo3(signature = (inputs, *, pattern, special_tokens, errors, field, column, num_threads, max_memory, progress))]
     fn from_files(
         py: Python<'_>,
-        inputs: Vec<PathBuf>,
+        inputs: Vec<Input>,
         pattern: &str,
         special_tokens: SpecialTokens,
         errors: Errors,
@@ -106,6 +110,42 @@ impl WordCounts {
     /// Write a Parquet file.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         call::detached(py, || self.0.save(&path))
+    }
+
+    /// Add up parts of counts made elsewhere, taken from the iterable one at a time.
+    #[staticmethod]
+    fn from_parts(
+        py: Python<'_>,
+        parts: &Bound<'_, PyAny>,
+        pattern: &str,
+        special_tokens: SpecialTokens,
+    ) -> PyResult<Self> {
+        let pattern = Pattern::parse(pattern);
+        let mut sum = call::short(py, || bloomery_core::WordCounts::new(&pattern, &special_tokens.0))?;
+        for part in parts.try_iter()? {
+            let part: (PyReadonlyArray1<'_, u8>, PyReadonlyArray1<'_, u32>, PyReadonlyArray1<'_, u64>) =
+                part?.extract()?;
+            // Copied: another thread may write to the arrays while the GIL is released.
+            let (words, lengths, counts) = (part.0.to_vec()?, part.1.to_vec()?, part.2.to_vec()?);
+            call::detached(py, || sum.add_part(&Part::of(&words, &lengths, &counts)?))?;
+        }
+        Ok(WordCounts(sum))
+    }
+
+    /// The words in parts by hash.
+    fn parts<'py>(&self, py: Python<'py>, parts: usize) -> PyResult<Vec<Arrays<'py>>> {
+        let parts = call::detached(py, || self.0.parts(parts))?;
+        let arrays = parts.into_iter().map(|part| {
+            let (words, lengths, counts) = part.arrays();
+            (words.into_pyarray(py), lengths.into_pyarray(py), counts.into_pyarray(py))
+        });
+        Ok(arrays.collect())
+    }
+
+    /// The words that occur at least so often; how many words were left out, and how many occurrences.
+    fn at_least(&self, py: Python<'_>, count: u64) -> PyResult<(Self, u64, u128)> {
+        let (kept, left_out) = call::detached(py, || self.0.at_least(count))?;
+        Ok((WordCounts(kept), left_out.words, left_out.occurrences))
     }
 
     /// The sum of two counts made under the same rules.

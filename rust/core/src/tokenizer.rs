@@ -7,7 +7,7 @@ use crate::encode::{Allowed, Bpe, ScratchPool, Selection};
 use crate::error::{Error, Result};
 use crate::live;
 use crate::merges::{PairTable, leave_to_added};
-use crate::pretokenize::PreTokenizer;
+use crate::pretokenize::{Cutter, PreTokenizer};
 use crate::vocab::{Vocab, escape};
 
 /// A byte-level BPE tokenizer. It never changes, and can be shared between threads and across a fork.
@@ -140,6 +140,14 @@ impl Tokenizer {
             token.id = id;
         }
         Ok(definition)
+    }
+
+    /// Where texts can be cut that are encoded under `allowed`.
+    ///
+    /// # Errors
+    /// [`Error::SpecialToken`] for an allowed token that is none of the tokenizer's.
+    pub fn cutter(&self, allowed: &Allowed) -> Result<Cutter> {
+        Ok(self.select(allowed)?.cutter.clone())
     }
 
     /// The added tokens to recognise under `allowed`.

@@ -166,6 +166,52 @@ proptest! {
             prop_assert_eq!(parts, all(&text), "{}", scanner.pattern());
         }
     }
+
+    #[test]
+    fn texts_parted_in_any_window_give_the_pre_tokens_of_the_whole(
+        text in text(),
+        special in prop::sample::subsequence(vec!["<|x|>".to_owned(), "a b".to_owned(), "b\n".to_owned(), "\nS".to_owned(), "b <".to_owned()], 0..4),
+        window in (0.0..0.8f64, 0.2..1.0f64),
+        custom in any::<bool>(),
+    ) {
+        let place = |share: f64| (text.len() as f64 * share) as usize;
+        let (start, end) = (place(window.0), place(window.1).max(place(window.0)));
+        for scheme in SCHEMES.iter() {
+            let scanner = if custom { &scheme.custom } else { &scheme.scanner };
+            let tokens = SpecialTokens::new(&special).unwrap();
+            let all = |text: &str| {
+                let mut all = Vec::new();
+                tokens.split(text, |piece| {
+                    match piece {
+                        Piece::Text(text) => all.extend(scan(scanner, text)),
+                        Piece::Special(index) => all.push(special[index].clone()),
+                    }
+                    Ok(())
+                }).unwrap();
+                all
+            };
+            // The window may begin and end within a character.
+            let cutter = Cutter::new(scanner.pattern(), &special);
+            if let Some(cut) = cutter.part_at(&text.as_bytes()[start..end], start == 0) {
+                let (left, right) = text.split_at(start + cut);
+                prop_assert_eq!([all(left), all(right)].concat(), all(&text), "{} at {}", scanner.pattern(), start + cut);
+            }
+        }
+    }
+}
+
+#[test]
+fn documents_stay_whole_where_a_text_is_parted() {
+    let text = "first document<|e|>second one, of some length<|e|>third";
+    let cutter = Cutter::new(&Pattern::Gpt2, &["<|e|>"]);
+    assert_eq!(cutter.part_at(&text.as_bytes()[5..], false), text.rfind("third").map(|at| at - 5));
+    // A mark may change the token before it, in a text that is normalized.
+    let marked = text.replace("third", "\u{301}third");
+    assert_eq!(cutter.part_at(marked.as_bytes(), true), marked.find("second"));
+    // Without a document's end, beside white space; without that, nowhere.
+    assert_eq!(cutter.part_at(b"plain words only", true), Some(11));
+    assert_eq!(cutter.part_at(&[b'x'; 100], true), None);
+    assert!(cutter.cuts() && !Cutter::none().cuts() && !Cutter::new::<&str>(&Pattern::parse("a+"), &[]).cuts());
 }
 
 #[test]

@@ -3,11 +3,10 @@
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 from bloomery import Tokenizer
-from bloomery.cli import arguments, output
-from bloomery.errors import TrainingStoppedEarly
+from bloomery.cli import arguments, engines, output
+from bloomery.errors import TrainingStoppedEarly, WordsLeftOut
 from bloomery.units import human_seconds
 
 
@@ -19,7 +18,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         description="Train a byte-level BPE tokenizer on text, JSON lines or Parquet files (text and JSON lines also "
         "as .gz and .zst). Without inputs: on the sources of the Python standard library.",
     )
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, glob pattern, or - for standard input")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, URL, glob pattern, or - for standard input")
     parser.add_argument(
         "--vocab-size",
         type=int,
@@ -48,7 +47,7 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=arguments.location,
         default=arguments.DEFAULT_TOKENIZER,
         metavar="PATH",
         help="tokenizer.json (.json), tiktoken ranks (.tiktoken), or a folder for vocab.json and merges.txt "
@@ -61,6 +60,13 @@ def add_parser(subcommands: arguments.Subcommands) -> None:
         help="memory for counting words, such as 16MB or 1GiB; words that outgrow it go to a temporary file "
         "(default: as much as it takes)",
     )
+    parser.add_argument(
+        "--min-count",
+        type=arguments.positive,
+        metavar="N",
+        help="leave out words that occur less often, where all would be too many for the memory (default: none)",
+    )
+    arguments.add_engine(parser)
     arguments.add_reading(parser)
     arguments.add_progress(parser)
     arguments.add_json(parser)
@@ -71,9 +77,10 @@ def run(args: argparse.Namespace) -> None:
     """Trains, saves, and says what to do next."""
     inputs = arguments.inputs_or_embedded(args.inputs)
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        # It is said below, in a line of its own.
-        warnings.simplefilter("ignore", TrainingStoppedEarly)
+    with warnings.catch_warnings(record=True) as caught, engines.engine(args) as engine:
+        # They are said below, in lines of their own.
+        warnings.simplefilter("always", TrainingStoppedEarly)
+        warnings.simplefilter("always", WordsLeftOut)
         tokenizer = Tokenizer.train(
             inputs,
             args.vocab_size,
@@ -85,10 +92,13 @@ def run(args: argparse.Namespace) -> None:
             field=args.field,
             column=args.column,
             max_memory=args.max_memory,
+            min_count=args.min_count,
+            engine=engine,
             progress=args.progress,
         )
     seconds = time.perf_counter() - start
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    left_out = [warning.message for warning in caught if isinstance(warning.message, WordsLeftOut)]
+    arguments.make_room(args.output)
     tokenizer.save(args.output)
     if args.json:
         output.print_json(
@@ -102,6 +112,8 @@ def run(args: argparse.Namespace) -> None:
                 "pattern": tokenizer.pattern,
                 "tie_break": args.tie_break,
                 "seconds": seconds,
+                "words_left_out": sum(warning.words for warning in left_out),
+                "occurrences_left_out": sum(warning.occurrences for warning in left_out),
                 **output.peak_facts(),
             }
         )
@@ -109,6 +121,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"trained {tokenizer.vocab_size:,} tokens in {human_seconds(seconds)}, saved to {args.output}")
     if tokenizer.vocab_size < args.vocab_size:
         print(f"stopped before {args.vocab_size:,}: no pair of tokens was left to merge")
+    for warning in left_out:
+        print(warning)
     output.print_peak()
     print("next:")
     named = arguments.naming(args.output, tokenizer)

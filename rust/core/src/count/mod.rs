@@ -6,6 +6,7 @@
 mod counting;
 mod key;
 mod merging;
+mod part;
 mod run;
 mod spill;
 mod store;
@@ -22,6 +23,7 @@ use crate::input::{InputOptions, Reader, Source};
 use crate::parallel::{on_each_thread, thread_count};
 use crate::pretokenize::{Cutter, Pattern, PreTokenizer};
 use crate::special::SpecialTokens;
+pub use part::Part;
 pub use spill::MINIMUM_FOR_A_THREAD;
 use spill::{Bound, Tally};
 use store::Store;
@@ -36,6 +38,15 @@ const TEXTS_AT_A_TIME: usize = 16;
 pub struct WordCounts {
     rules: Rules,
     store: Store,
+}
+
+/// What [`WordCounts::at_least`] left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Distinct words.
+    pub words: u64,
+    /// Their occurrences.
+    pub occurrences: u128,
 }
 
 /// What counting may use.
@@ -149,6 +160,37 @@ impl WordCounts {
         self.check_same("pattern", &self.pattern().name(), &other.pattern().name())?;
         self.check_same("special tokens", &self.special_tokens(), &other.special_tokens())?;
         self.store.add(&other.store)
+    }
+
+    /// The words that occur at least `count` times, and what that leaves out.
+    ///
+    /// # Errors
+    /// [`Error::Spill`] when the words are on disk and cannot be read, or written again.
+    pub fn at_least(&self, count: u64) -> Result<(WordCounts, LeftOut)> {
+        let (store, left_out) = self.store.at_least(count)?;
+        Ok((WordCounts { rules: self.rules.clone(), store }, left_out))
+    }
+
+    /// The words in `parts` parts by their hash, the same for the same words on every machine: the counts of a word that was
+    /// counted in several places come together in one part.
+    ///
+    /// # Errors
+    /// [`Error::Spill`] when the words are on disk and cannot be read.
+    pub fn parts(&self, parts: usize) -> Result<Vec<Part<'static>>> {
+        part::split(&self.store, parts)
+    }
+
+    /// Adds the counts of a part, [`Part::of`] which it is.
+    ///
+    /// # Errors
+    /// [`Error::CountOverflow`]; some of its counts may then have been added.
+    pub fn add_part(&mut self, part: &Part<'_>) -> Result<()> {
+        if let Store::Table(table) = &mut self.store {
+            return part.add_to(table);
+        }
+        let mut table = CountTable::default();
+        part.add_to(&mut table)?;
+        self.store.add(&Store::Table(table))
     }
 
     fn check_same<T: PartialEq + std::fmt::Debug>(&self, what: &str, left: &T, right: &T) -> Result<()> {

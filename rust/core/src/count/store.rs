@@ -1,5 +1,6 @@
 //! Where the words of a [`super::WordCounts`] are: in a table, or, counted within a bound that they outgrew, on disk.
 
+use super::LeftOut;
 use super::counting::merge_tables;
 use super::merging::{LARGEST_BUFFER, Sorted, merge, merge_runs};
 use super::run::{Run, RunWriter};
@@ -39,6 +40,34 @@ impl Store {
             Store::Table(table) => table.iter().map(|(_, count)| u128::from(count)).sum(),
             Store::Run(run) => run.total,
         }
+    }
+
+    /// The words that occur at least `least` times, where the others were, and what those are.
+    pub(super) fn at_least(&self, least: u64) -> Result<(Store, LeftOut)> {
+        let mut left_out = LeftOut::default();
+        let mut leave = |count: u64| {
+            left_out.words += u64::from(count < least);
+            left_out.occurrences += if count < least { u128::from(count) } else { 0 };
+            count < least
+        };
+        let kept = match self {
+            Store::Table(table) => {
+                let mut kept = CountTable::default();
+                for (word, count) in table.iter() {
+                    if !leave(count) {
+                        kept.add(word, count)?;
+                    }
+                }
+                Store::Table(kept)
+            }
+            Store::Run(_) => {
+                let mut writer = RunWriter::new()?;
+                let keep = |word: &[u8], count| if leave(count) { Ok(()) } else { writer.push(word, count) };
+                self.try_for_each_sorted(keep)?;
+                Store::Run(writer.finish()?)
+            }
+        };
+        Ok((kept, left_out))
     }
 
     /// In the same order at each call.

@@ -1,7 +1,7 @@
 //! A source as a stream of bytes, decompressed on the way and cut into pieces at places that the caller knows.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -39,13 +39,26 @@ pub(super) struct Bytes<'a> {
     buffer: Vec<u8>,
     /// Offset of the buffer's first byte.
     offset: u64,
+    /// Where the stream must end, for a part of a file.
+    end: Option<u64>,
     at_end: bool,
+    /// The file ends where the stream does.
+    is_last: bool,
 }
 
 impl<'a> Bytes<'a> {
     pub(super) fn open(source: &Checked, control: &'a Control) -> Result<Bytes<'a>> {
         let raw: Box<dyn Read + Send + 'a> = match source.storage {
-            Storage::Regular(_) => Box::new(File::open(&source.path).map_err(Error::io(&*source.path))?),
+            Storage::Regular(size) => {
+                let mut file = File::open(&source.path).map_err(Error::io(&*source.name))?;
+                match &source.part {
+                    None => Box::new(file),
+                    Some(part) => {
+                        file.seek(SeekFrom::Start(part.range.start)).map_err(Error::io(&*source.name))?;
+                        Box::new(file.take(size))
+                    }
+                }
+            }
             Storage::Special => {
                 let path: PathBuf = source.path.to_path_buf();
                 Box::new(Awaited::new(move || File::open(path), control))
@@ -57,19 +70,21 @@ impl<'a> Bytes<'a> {
             Compression::None => Box::new(raw),
             Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 17, raw))),
             Compression::Zstd => {
-                let mut decoder = zstd::Decoder::new(raw).map_err(Error::io(&*source.path))?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(Error::io(&*source.path))?;
+                let mut decoder = zstd::Decoder::new(raw).map_err(Error::io(&*source.name))?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(Error::io(&*source.name))?;
                 Box::new(decoder)
             }
         };
         Ok(Bytes {
-            path: source.path.clone(),
+            path: source.name.clone(),
             compression: source.compression,
             control,
             reader,
             buffer: Vec::new(),
-            offset: 0,
+            offset: source.part.as_ref().map_or(0, |part| part.held_from + part.range.start),
+            end: source.part.as_ref().map(|part| part.held_from + part.range.end),
             at_end: false,
+            is_last: source.part.as_ref().is_none_or(|part| part.ends_file),
         })
     }
 
@@ -98,7 +113,7 @@ impl<'a> Bytes<'a> {
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let offset = self.offset;
         self.offset += bytes.len() as u64;
-        Piece { bytes, offset, ends_file: self.at_end }
+        Piece { bytes, offset, ends_file: self.at_end && self.is_last }
     }
 
     /// Reads until the buffer holds `length` bytes or the stream is at its end.
@@ -112,7 +127,14 @@ impl<'a> Bytes<'a> {
                 Err(error) => return Err(self.fault(error)),
             }
         }
-        Ok(())
+        let read = self.offset + self.buffer.len() as u64;
+        match self.end {
+            Some(end) if self.at_end && read != end => Err(fault(
+                &self.path,
+                format!("ends at byte {read} instead of {end}; it was changed while it was read"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn fault(&self, error: io::Error) -> Error {

@@ -14,7 +14,7 @@ mod utf8;
 
 pub use block::{Block, DocumentKind, Documents};
 pub use reader::Reader;
-pub use source::Source;
+pub use source::{Source, Stretch};
 pub use utf8::{Utf8Errors, text_of};
 
 /// How the bytes of a source become text.

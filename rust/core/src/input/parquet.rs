@@ -13,7 +13,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::InputOptions;
 use super::block::JoinedRows;
-use super::source::fault;
+use super::source::{Checked, fault};
 use super::utf8;
 use crate::columnar::{broken, guard};
 use crate::control::Control;
@@ -59,12 +59,13 @@ pub(super) struct Rows {
 
 impl<'a> ParquetColumn<'a> {
     /// Opens the file and finds the column.
-    pub(super) fn open(path: &Arc<Path>, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
-        guard(path, || Self::open_unguarded(path, column, control))
+    pub(super) fn open(source: &Checked, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
+        guard(&source.name, || Self::open_unguarded(source, column, control))
     }
 
-    fn open_unguarded(path: &Arc<Path>, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
-        let file = File::open(path).map_err(Error::io(&**path))?;
+    fn open_unguarded(source: &Checked, column: &str, control: &'a Control) -> Result<ParquetColumn<'a>> {
+        let path = &source.name;
+        let file = File::open(&source.path).map_err(Error::io(&**path))?;
         let size = file.metadata().map_err(Error::io(&**path))?.len();
         let reader = SerializedFileReader::new(file).map_err(broken(path))?;
         let metadata = reader.metadata().file_metadata();

@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
             control.check()?;
             let source = Checked::new(source)?;
             if source.format == Format::Parquet {
-                ParquetColumn::open(&source.path, &options.column, control)?;
+                ParquetColumn::open(&source, &options.column, control)?;
             }
             checked.push(source);
         }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             };
             let content = Contents::open(&source, &self.column, self.control)?;
-            self.current = Some(Open { path: source.path, content });
+            self.current = Some(Open { path: source.name, content });
         }
     }
 }
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
 impl<'a> Contents<'a> {
     fn open(source: &Checked, column: &str, control: &'a Control) -> Result<Contents<'a>> {
         Ok(match source.format {
-            Format::Parquet => Contents::Rows(Box::new(ParquetColumn::open(&source.path, column, control)?)),
+            Format::Parquet => Contents::Rows(Box::new(ParquetColumn::open(source, column, control)?)),
             Format::JsonLines => Contents::Lines(JsonLines::new(Bytes::open(source, control)?)),
             Format::Text => match MappedText::open(source) {
                 Some(mapped) => Contents::Mapped(mapped),

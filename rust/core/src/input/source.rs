@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +14,26 @@ pub enum Source {
     /// A file. Its name decides how it is read: `.jsonl` and `.ndjson` are JSON lines, `.parquet` is Parquet, all else
     /// is text; text and JSON lines may be compressed (`.gz`, `.zst` after that).
     Path(PathBuf),
+    /// A part of a text, or a file that is kept elsewhere.
+    Stretch(Stretch),
     /// Standard input, as text.
     Stdin,
+}
+
+/// A part of a file, read as if the whole were: errors give offsets in the whole, and only the last part ends the file.
+/// Text that is not compressed can be read in parts, which begin and end at safe cuts; of other files the part is all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// What the whole is called; decides the format, and stands in errors.
+    pub name: PathBuf,
+    /// Where the bytes are: the whole itself, or a copy of the part.
+    pub file: PathBuf,
+    /// Where the first byte of `file` lies in the whole: 0, or the start of a part that was copied.
+    pub held_from: u64,
+    /// The part.
+    pub range: Range<u64>,
+    /// Bytes of the whole.
+    pub size: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +62,26 @@ pub(super) enum Storage {
 /// A source that is there, is readable and looks like what its name says.
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
+    /// What it is called in errors.
+    pub(super) name: Arc<Path>,
+    /// Where its bytes are.
     pub(super) path: Arc<Path>,
+    /// The part of the file at `path` that is read, where it is not all of it.
+    pub(super) part: Option<Part>,
     pub(super) format: Format,
     pub(super) compression: Compression,
     pub(super) storage: Storage,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// In the file.
+    pub(super) range: Range<u64>,
+    /// Where the file's first byte lies in the whole that errors speak of.
+    pub(super) held_from: u64,
+    /// The whole ends with it.
+    pub(super) ends_file: bool,
 }
 
 impl Checked {
@@ -54,9 +89,13 @@ impl Checked {
     pub(super) fn new(source: &Source) -> Result<Checked> {
         let path = match source {
             Source::Path(path) => path.as_path(),
+            Source::Stretch(stretch) => return Checked::of_stretch(stretch),
             Source::Stdin => {
+                let name: Arc<Path> = Path::new("<stdin>").into();
                 return Ok(Checked {
-                    path: Path::new("<stdin>").into(),
+                    name: name.clone(),
+                    path: name,
+                    part: None,
                     format: Format::Text,
                     compression: Compression::None,
                     storage: Storage::Stdin,
@@ -71,13 +110,47 @@ impl Checked {
         if metadata.is_file() {
             // An empty file is empty text, whatever its name.
             let compression = if metadata.len() == 0 { Compression::None } else { compression };
-            check_magic(path, compression)?;
-            return Ok(Checked { path: path.into(), format, compression, storage: Storage::Regular(metadata.len()) });
+            check_magic(path, path, compression)?;
+            let path: Arc<Path> = path.into();
+            let storage = Storage::Regular(metadata.len());
+            return Ok(Checked { name: path.clone(), path, part: None, format, compression, storage });
         }
         if format == Format::Parquet {
             return Err(fault(path, "Parquet is read from regular files only, since its index stands at the end"));
         }
-        Ok(Checked { path: path.into(), format, compression, storage: Storage::Special })
+        let path: Arc<Path> = path.into();
+        Ok(Checked { name: path.clone(), path, part: None, format, compression, storage: Storage::Special })
+    }
+
+    fn of_stretch(stretch: &Stretch) -> Result<Checked> {
+        let Stretch { name, file, held_from, range, size } = stretch;
+        let metadata = fs::metadata(file).map_err(Error::io(name))?;
+        let (format, compression) = by_name(name)?;
+        let compression = if *size == 0 { Compression::None } else { compression };
+        let is_whole = *range == (0..*size);
+        if !is_whole && (format != Format::Text || compression != Compression::None) {
+            return Err(fault(name, "only text that is not compressed can be read in parts"));
+        }
+        let held = if name == file { *size } else { range.end.saturating_sub(*held_from) };
+        if metadata.len() != held || range.start < *held_from || range.end > *size || range.is_empty() && !is_whole {
+            let message =
+                format!("has {} bytes where {held} were expected; it was changed while it was read", metadata.len());
+            return Err(fault(name, message));
+        }
+        check_magic(name, file, compression)?;
+        let part = Part {
+            range: range.start - held_from..range.end - held_from,
+            held_from: *held_from,
+            ends_file: range.end == *size,
+        };
+        Ok(Checked {
+            name: name.as_path().into(),
+            path: file.as_path().into(),
+            part: (!is_whole).then_some(part),
+            format,
+            compression,
+            storage: Storage::Regular(range.end - range.start),
+        })
     }
 }
 
@@ -111,10 +184,10 @@ fn by_name(path: &Path) -> Result<(Format, Compression)> {
 }
 
 /// Holds the first bytes against the name; without compression it only sees whether the file can be opened.
-fn check_magic(path: &Path, compression: Compression) -> Result<()> {
-    let file = File::open(path).map_err(Error::io(path))?;
+fn check_magic(origin: &Path, path: &Path, compression: Compression) -> Result<()> {
+    let file = File::open(path).map_err(Error::io(origin))?;
     let mut head = Vec::with_capacity(4);
-    file.take(4).read_to_end(&mut head).map_err(Error::io(path))?;
+    file.take(4).read_to_end(&mut head).map_err(Error::io(origin))?;
     let (looks_right, name) = match compression {
         Compression::None => return Ok(()),
         Compression::Gzip => (head.starts_with(&[0x1f, 0x8b]), "gzip"),
@@ -127,7 +200,7 @@ fn check_magic(path: &Path, compression: Compression) -> Result<()> {
     if looks_right {
         return Ok(());
     }
-    Err(fault(path, format!("is not {name} data, although its name says so; rename it, or compress it with {name}")))
+    Err(fault(origin, format!("is not {name} data, although its name says so; rename it, or compress it with {name}")))
 }
 
 #[cfg(test)]

@@ -9,10 +9,15 @@ use memmap2::Mmap;
 use super::LastCut;
 use super::source::{Checked, Compression, Storage};
 
-/// A mapped file and how far it was handed out.
+/// A mapped file, or the part of it that is read, and how far that was handed out.
 pub(super) struct MappedText {
     map: Arc<Mmap>,
     position: usize,
+    end: usize,
+    /// Where the map's first byte lies in the whole file.
+    held_from: u64,
+    /// The file ends where the part does.
+    is_last: bool,
 }
 
 impl MappedText {
@@ -29,12 +34,19 @@ impl MappedText {
         #[cfg(unix)]
         // A hint only: refused, the file is read all the same.
         let _ = map.advise(memmap2::Advice::Sequential);
-        Some(MappedText { map: Arc::new(map), position: 0 })
+        let Some(part) = &source.part else {
+            let end = map.len();
+            return Some(MappedText { map: Arc::new(map), position: 0, end, held_from: 0, is_last: true });
+        };
+        // Within the file when it was looked at; one that was cut since is read as a stream, which says so.
+        let end = usize::try_from(part.range.end).ok().filter(|&end| end <= map.len())?;
+        let position = usize::try_from(part.range.start).ok()?;
+        Some(MappedText { map: Arc::new(map), position, end, held_from: part.held_from, is_last: part.ends_file })
     }
 
     /// The next range: about `size` bytes up to the last cut, more only when there is no cut in so many.
     pub(super) fn next_range(&mut self, size: usize, last_cut: &LastCut<'_>) -> Option<MappedRange> {
-        let rest = &self.map[self.position..];
+        let rest = &self.map[self.position..self.end];
         if rest.is_empty() {
             return None;
         }
@@ -50,7 +62,8 @@ impl MappedText {
         };
         let range = self.position..self.position + length;
         self.position = range.end;
-        Some(MappedRange { map: self.map.clone(), range })
+        let ends_file = self.is_last && range.end == self.end;
+        Some(MappedRange { map: self.map.clone(), range, held_from: self.held_from, ends_file })
     }
 }
 
@@ -63,15 +76,18 @@ const AROUND: usize = 64 << 10;
 pub(super) struct MappedRange {
     map: Arc<Mmap>,
     range: Range<usize>,
+    held_from: u64,
+    ends_file: bool,
 }
 
 impl MappedRange {
+    /// Of the first byte, in the whole file.
     pub(super) fn offset(&self) -> u64 {
-        self.range.start as u64
+        self.held_from + self.range.start as u64
     }
 
     pub(super) fn ends_file(&self) -> bool {
-        self.range.end == self.map.len()
+        self.ends_file
     }
 }
 

@@ -5,8 +5,11 @@
 //! tests hold them to the regexes. Under a custom regex only special tokens are safe.
 
 use super::Pattern;
-use super::class::{DIGIT, LETTER, WHITE, class_at, class_before};
+use super::class::{DIGIT, LETTER, MARK, WHITE, class_at, class_before};
 use memchr::memmem;
+
+/// Bytes of the longest character.
+const CHARACTER: usize = 4;
 
 /// Finds safe cuts for one pattern and one set of special tokens.
 #[derive(Debug, Clone)]
@@ -47,6 +50,35 @@ impl Cutter {
             starts.find(|&p| p > 0 && p <= limit && !self.is_across(text, p))
         });
         starts.max()
+    }
+
+    /// Whether there are any safe cuts: none is, where the text must stay whole.
+    pub fn cuts(&self) -> bool {
+        self.named || !self.special_tokens.is_empty()
+    }
+
+    /// Where to part a text at `window`, which starts anywhere in it, even within a character or a special token, and may be
+    /// followed by more: behind the last special token that can be told, so that documents stay whole, else at the last safe
+    /// cut. A large text is parted so without reading all of it.
+    pub fn part_at(&self, window: &[u8], is_start: bool) -> Option<usize> {
+        // What starts before the window is not seen, and could lie across the first bytes.
+        let unseen = if is_start { 0 } else { self.longest + CHARACTER };
+        let behind_token = self.last_token_end(window).filter(|&p| p > unseen);
+        behind_token.or_else(|| self.last_cut(window).filter(|&p| p > unseen))
+    }
+
+    /// The end of the last special token that no other can overlap, nor a mark change that follows.
+    fn last_token_end(&self, text: &[u8]) -> Option<usize> {
+        let limit = text.len().checked_sub(self.longest.max(CHARACTER))?;
+        let is_alone = |start: usize, end: usize| {
+            let followed = class_at(text, end).0 != MARK;
+            start >= self.longest && followed && !self.is_across(text, start) && !self.is_across(text, end)
+        };
+        let ends = self.special_tokens.iter().filter_map(|token| {
+            let ends = memmem::rfind_iter(&text[..limit], token).map(|start| (start, start + token.len()));
+            ends.filter(|&(start, end)| is_alone(start, end)).map(|(_, end)| end).next()
+        });
+        ends.max()
     }
 
     /// Whether the pre-tokens on both sides of `p` are those of the whole, special tokens aside.

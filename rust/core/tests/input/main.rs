@@ -10,7 +10,7 @@ mod waiting;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bloomery_core::input::{DocumentKind, InputOptions, Reader, Source, Utf8Errors};
+use bloomery_core::input::{DocumentKind, InputOptions, Reader, Source, Stretch, Utf8Errors};
 use bloomery_core::{Control, Error};
 use proptest::prelude::*;
 use tempfile::TempDir;

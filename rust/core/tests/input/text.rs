@@ -40,6 +40,54 @@ proptest! {
     }
 }
 
+/// Parts of a file that meet at `cut`; the second one in a copy of its own, as from another machine.
+fn parts(folder: &Folder, bytes: &[u8], cut: usize) -> [Source; 2] {
+    let name = folder.write("whole.txt", bytes);
+    let copy = folder.write("copy", &bytes[cut..]);
+    let (cut, size) = (cut as u64, bytes.len() as u64);
+    [
+        Source::Stretch(Stretch { name: name.clone(), file: name.clone(), held_from: 0, range: 0..cut, size }),
+        Source::Stretch(Stretch { name, file: copy, held_from: cut, range: cut..size, size }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn parts_read_as_the_whole_does(bytes in bytes(), window in 1..64usize, block_bytes in 1..64usize) {
+        let folder = Folder::new();
+        let cut = last_cut(&bytes[..window.min(bytes.len())]).filter(|&cut| cut < bytes.len());
+        let Some(cut) = cut else { return Ok(()) };
+        let parts = parts(&folder, &bytes, cut);
+        let whole = folder.path("whole.txt");
+        let ignore = options(Utf8Errors::Ignore);
+        let pieces = read(&parts, &ignore, block_bytes).unwrap();
+        let ends: Vec<bool> = pieces.iter().map(|piece| piece.ends_file).collect();
+        prop_assert_eq!(ends.iter().position(|&end| end), Some(ends.len() - 1));
+        let read_in_parts: String = pieces.into_iter().flat_map(|piece| piece.documents).collect();
+        prop_assert_eq!(read_in_parts, documents(&whole, &ignore, block_bytes).concat());
+        let strict = options(Utf8Errors::Strict);
+        // Errors name the whole, and the offset in it.
+        let message = |sources: &[Source]| read(sources, &strict, block_bytes).map(drop).map_err(|error| error.to_string());
+        prop_assert_eq!(message(&parts), message(&[Source::Path(whole)]));
+    }
+}
+
+#[test]
+fn parts_of_what_is_no_plain_text_or_was_changed_are_refused() {
+    let folder = Folder::new();
+    let refused = |name: &str, range: std::ops::Range<u64>, size: u64| {
+        let name = folder.write(name, "0123456789");
+        let stretch = Stretch { name: name.clone(), file: name, held_from: 0, range, size };
+        let message = read(&[Source::Stretch(stretch)], &options(Utf8Errors::Strict), 100).unwrap_err().to_string();
+        message.strip_prefix(&folder.path("").display().to_string()).unwrap().to_owned()
+    };
+    let whole = "only text that is not compressed can be read in parts";
+    assert_eq!(refused("a.jsonl", 0..5, 10), format!("a.jsonl: {whole}"));
+    assert_eq!(refused("a.txt.gz", 2..10, 10), format!("a.txt.gz: {whole}"));
+    let changed = "a.txt: has 10 bytes where 11 were expected; it was changed while it was read";
+    assert_eq!(refused("a.txt", 0..5, 11), changed);
+}
+
 #[test]
 fn files_follow_one_another() {
     let folder = Folder::new();

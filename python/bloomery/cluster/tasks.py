@@ -1,0 +1,61 @@
+"""What runs on the nodes of a cluster: the same work on pieces as in one process, and the sums of its results."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bloomery.cluster.api import ray, util
+from bloomery.errors import BloomeryError
+from bloomery.tokenizer import storage
+from bloomery.tokenizer.engine import with_min_count
+from bloomery.tokenizer.pieces import Piece
+from bloomery.tokenizer.shards import ShardTask
+from bloomery.tokenizer.work import Counting, Part, Record
+
+# A worker, or a node, may be lost for every one of many reasons that are not the task's.
+_RETRIES = 10
+
+
+@ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
+def count(counting: Counting, work: Sequence[Piece], parts: int, threads: int) -> list[Any]:
+    """Counts pieces; returns the bytes counted, then the words in parts by hash, each an object of its own."""
+    try:
+        counts = counting.count_pieces(work, threads)
+    except (BloomeryError, OSError) as error:
+        raise _told(error, work) from None
+    return [sum(piece.bytes for piece in work), *counts.parts(parts)]
+
+
+@ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")
+def add_up(counting: Counting, *parts: Part) -> Part:
+    """The sum of the same part of several counts."""
+    return counting.add_up(parts).parts(1)[0]
+
+
+@ray.remote(max_retries=_RETRIES, num_cpus=1, num_returns=2, scheduling_strategy="SPREAD")
+def add_up_last(counting: Counting, *parts: Part) -> tuple[Part, tuple[int, int]]:
+    """The sum of one part of all counts, without rare words; and how many those were, and their occurrences."""
+    kept, left_out, occurrences = with_min_count(counting.add_up(parts), counting.min_count)
+    return kept.parts(1)[0], (left_out, occurrences)
+
+
+@ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
+def encode(task: ShardTask, piece: Piece, threads: int) -> Record:
+    """Encodes a piece to its shard."""
+    try:
+        return task.run(piece, threads)
+    except (BloomeryError, OSError) as error:
+        raise _told(error, [piece]) from None
+
+
+def _told(error: BloomeryError | OSError, work: Sequence[Piece]) -> BloomeryError | OSError:
+    """The error with what only the node knows."""
+    error.add_note(f"in a task on node {util.get_node_ip_address()}, on {', '.join(map(str, work))}")
+    if isinstance(error, FileNotFoundError) and error.filename and not storage.is_url(error.filename):
+        what = (
+            f"is not there on node {util.get_node_ip_address()}: inputs and outputs must have the same path on all "
+            f"nodes, or be URLs"
+        )
+        return FileNotFoundError(errno.ENOENT, what, str(Path(error.filename)))
+    return error
