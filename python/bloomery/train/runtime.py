@@ -30,6 +30,8 @@ class Runtime:
     deterministic: bool
     rank: int
     world_size: int
+    sharded: bool
+    """Whether each process has only its shard of the model."""
 
     @classmethod
     def choose(cls, config: TrainConfig) -> "Runtime":
@@ -48,6 +50,7 @@ class Runtime:
             raise ArgumentError(f"train.precision = 'fp8': {device} has no units for 8-bit numbers; use auto")
         compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
         started = dist.is_initialized()
+        world_size = dist.get_world_size() if started else 1
         return cls(
             device=device,
             precision=precision,
@@ -55,7 +58,8 @@ class Runtime:
             compiled=compiled,
             deterministic=config.deterministic or device.type == "cpu",
             rank=dist.get_rank() if started else 0,
-            world_size=dist.get_world_size() if started else 1,
+            world_size=world_size,
+            sharded=config.parallel == "fsdp" and world_size > 1,
         )
 
     @property
@@ -134,7 +138,7 @@ class Runtime:
         if self.deterministic:
             parts.append("deterministic")
         if self.world_size > 1:
-            parts.append(f"{self.world_size} processes")
+            parts.append(f"{self.world_size} processes with {'shards' if self.sharded else 'replicas'} of the model")
         return ", ".join(parts)
 
 
@@ -163,5 +167,16 @@ def _device(name: str) -> torch.device:
         if not torch.cuda.is_available():
             raise ArgumentError(f"train.device = {name!r}: no CUDA device is there; use auto or cpu")
         if ":" not in name:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            device = torch.device("cuda", _local_rank())
     return device
+
+
+def _local_rank() -> int:
+    """Which of this machine's accelerators is this process's."""
+    rank, accelerators = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= accelerators:
+        raise ArgumentError(
+            f"process {rank + 1} of this machine finds {accelerators} CUDA devices: "
+            f"start at most {accelerators} (torchrun --nproc-per-node {accelerators}), or use train.device = 'cpu'"
+        )
+    return rank
