@@ -277,6 +277,20 @@ def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkey
     assert 60 < seconds < 180
 
 
+def test_an_accelerator_has_several_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(runs.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(runs.torch.cuda, "get_device_name", lambda _: "H200")
+    monkeypatch.setattr(runs.os, "sched_getaffinity", lambda _: set(range(16)))
+    assert str(runs.Places.find(11)) == "2 H200, 4 runs on each at a time"
+    assert runs.Places.find(11).count == 8
+    # No more than there are, than there are cores for, or than are to share its memory.
+    assert runs.Places.find(4).count == 4
+    assert str(runs.Places.find(11, alone=True)) == "2 H200, one run on each at a time"
+    monkeypatch.setattr(runs.os, "sched_getaffinity", lambda _: set(range(4)))
+    assert runs.Places.find(11).count == 4
+
+
 @pytest.mark.usefixtures("small")
 def test_other_studies_take_the_rate_that_the_sweep_found(
     make_desk: MakeDesk, two_corpora: tuple[str, str], monkeypatch: pytest.MonkeyPatch

@@ -62,7 +62,7 @@ def count(config: RunConfig) -> dict[str, Any]:
         reduced = 0
         if isinstance(step._forward, nn.parallel.DistributedDataParallel):
 
-            def hook(_: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+            def hook(_: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:  # pyright: ignore[reportPrivateImportUsage]
                 nonlocal reduced
                 reduced += 1
                 future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
