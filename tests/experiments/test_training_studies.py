@@ -277,6 +277,19 @@ def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkey
     assert 60 < seconds < 180
 
 
+def test_on_an_accelerator_each_size_is_measured(make_desk: MakeDesk) -> None:
+    class Pool:
+        places = runs.Places(4, 1, "H200", 1)
+
+        def everywhere(self, function: Callable[..., float], rung: dict[str, Any]) -> float:
+            # Steps of all sizes take the same time, that of starting their kernels.
+            return 1e11 * (rung["d_model"] / 64) ** 3
+
+    plan = budget.make_plan(make_desk("plan", minutes=20.0), Pool(), 12)  # type: ignore[arg-type]
+    assert plan.config.d_model == 512
+    assert plan.speed == 1e11 * 8**3
+
+
 def test_an_accelerator_has_several_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(runs.torch.cuda, "device_count", lambda: 2)

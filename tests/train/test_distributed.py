@@ -31,7 +31,7 @@ CONTEXT.set_forkserver_preload(["bloomery.train.shards", "torch.distributed.fsdp
 MODEL = {"vocab_size": 301, "d_model": 18, "num_heads": 3, "d_ff": 30}
 SECTIONS = {
     "model": MODEL,
-    "train": {"steps": 6, "batch_size": 8, "micro_batch_size": 1},
+    "train": {"steps": 6, "batch_size": 8, "micro_batch_size": 1, "device": "cpu"},
     "evaluation": {"every": 3},
     "schedule": {"cosine_steps": 6, "warmup_steps": 1, "max_lr": 0.01},
 }
