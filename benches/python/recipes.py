@@ -1,7 +1,8 @@
 r"""Validation loss after equal time: bloomery's recipes, and a GPT-2 trained the usual short way, on the same windows.
 
-    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --arm muon=--optimizer.name=muon --arm adamw= \
-        --arm plain --data.train '["tokens.npy"]' --data.valid '["valid.npy"]' --data.held_out 0.0
+    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --arm adamw= --arm plain \
+        --arm muon='--optimizer.name=muon --schedule.max_lr=3e-3' --model.vocab_size 32000 --data.held_out 0.0 \
+        --data.tokenizer tokenizer.json --data.train '["tokens.npy"]' --data.valid '["valid.npy"]'
 
 An arm is a name and what it changes in the config; `plain` is the step of plain_gpt.py, with AdamW and the same
 learning rates. Each first trains for a few steps that are thrown away: they compile, and tell how many steps fit the

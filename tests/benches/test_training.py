@@ -54,3 +54,17 @@ def test_recipes_are_trained_and_drawn(tmp_path: Path) -> None:
         assert f"{name}: 3 steps, validation loss" in printed
         assert [line["step"] for line in read_metrics(tmp_path / "made" / name) if "loss" in line] == [1, 2, 3]
     assert (tmp_path / "made" / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_products_of_a_step_are_measured(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        "[model]\nvocab_size = 64\ncontext_length = 16\nd_model = 16\nnum_layers = 1\nnum_heads = 2\n", encoding="utf-8"
+    )
+    command = [sys.executable, str(BENCHES / "products.py"), str(path), "--train.batch_size", "2"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    assert "GFLOP/s" in printed
+    products = [line.split() for line in printed.splitlines() if line.startswith("  aten.mm ")]
+    assert len(products) == 1
+    assert products[0][1].endswith("%")
+    assert products[0][2].endswith("%")

@@ -57,14 +57,16 @@ def test_models_are_equal_with_and_without(tiny: TransformerConfig, switches: di
 # Triton's interpreter runs the kernels without a GPU; it is chosen when triton is imported.
 _KERNELS = """
 import torch
-from bloomery.nn import RotaryPositionalEmbedding, triton_kernels
+from bloomery.nn import RotaryPositionalEmbedding, fp8, triton_kernels
 from bloomery.nn.joint import gate, split_heads
 from bloomery.nn.linear_loss import _loss_and_gradient
 
-triton_kernels._BLOCK = 64
-logits, targets = torch.randn(5, 320), torch.randint(300, (5,))
-expected = _loss_and_gradient(logits, targets, 300)
-torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, 300), expected)
+torch.manual_seed(0)
+triton_kernels._BLOCKS = ((256, 4), (64, 4))
+for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
+    logits, targets = 3 * torch.randn(5, width), torch.randint(vocab_size, (5,))
+    expected = _loss_and_gradient(logits, targets, vocab_size)
+    torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, vocab_size), expected)
 
 cos, sin = RotaryPositionalEmbedding(100.0, 8, 7).tables(5)
 joint = torch.randn(2, 5, 3 * 24, requires_grad=True)
@@ -80,6 +82,20 @@ torch.testing.assert_close(triton_kernels.gate(joint.detach()), gated.detach())
 gradient = torch.randn_like(gated)
 (expected,) = torch.autograd.grad(gated, joint, gradient)
 torch.testing.assert_close(triton_kernels.gate_gradient(gradient, joint.detach()), expected)
+
+
+def check(found, expected):
+    rounded = fp8.rounded(expected.flatten(0, -2))
+    torch.testing.assert_close(found[0], expected)
+    torch.testing.assert_close(found[2].flatten(0, -2), rounded[1])
+    # A number between two of 8 bits may go to either, and the interpreter halves those it rounds up to a power of two.
+    numbers = found[1].flatten(0, -2).float()
+    assert torch.isclose(numbers, rounded[0].float(), rtol=0.13, atol=0.01).float().mean() > 0.8
+
+
+check(triton_kernels.gate_rounded(joint.detach()), gated.detach())
+check(triton_kernels.gate_gradient_rounded(gradient, joint.detach()), expected)
+check(triton_kernels.join_heads_rounded(*gradients, cos, sin), triton_kernels.join_heads(*gradients, cos, sin))
 """
 
 

@@ -225,3 +225,20 @@ def test_one_batch_is_learnt_by_heart(tiny: TransformerConfig) -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.01
+
+
+@pytest.mark.parametrize("fp8", (False, True))
+def test_it_is_compiled_as_one_graph(tiny: TransformerConfig, fp8: bool) -> None:
+    torch.compiler.reset()
+    model = TransformerLM(tiny)
+    model.use_fused_attention()
+    model.use_joint_projections()
+    model.use_fp8(enabled=fp8)
+    # Where code cannot be compiled, fullgraph raises instead of going on with it in pieces.
+    hidden: Any = torch.compile(model.hidden, fullgraph=True, backend="aot_eager")
+    tokens = torch.randint(tiny.vocab_size, (2, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        compiled, direct = (function(tokens) for function in (hidden, model.hidden))
+    assert compiled.dtype == torch.bfloat16
+    torch.testing.assert_close(compiled, direct, rtol=0.05, atol=0.05)
+    compiled.sum().backward()

@@ -12,8 +12,10 @@ import torch
 from bloomery.cli import main
 from bloomery.errors import ArgumentError
 from bloomery.train import RunConfig, benchmark_step, read_metrics, train
+from bloomery.train.config import TrainConfig
 from bloomery.train.prefetch import Prefetcher
 from bloomery.train.readings import Mark, Readings
+from bloomery.train.runtime import Runtime
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -68,6 +70,20 @@ def test_muon_trains_and_resumes_bit_for_bit(make_config: MakeConfig) -> None:
     adamw = make_config("adamw", schedule=muon["schedule"])
     train(adamw)
     assert losses(adamw)[1:] != losses(whole)[1:]
+
+
+def test_on_a_processor_long_runs_are_compiled_where_they_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(**settings: Any) -> bool:
+        return Runtime.choose(TrainConfig(device="cpu", **settings)).compiled
+
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: path.name == "Python.h")
+    assert compiled(steps=5000)
+    assert not compiled(steps=4999)
+    assert compiled(steps=1, compile="on")
+    assert not compiled(steps=5000, compile="off")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not compiled(steps=5000)
 
 
 def test_8_bits_need_units_for_them(make_config: MakeConfig) -> None:

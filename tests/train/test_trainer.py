@@ -155,6 +155,7 @@ def test_compiled_code_gives_the_same_losses(
     make_config: MakeConfig, layers_compiled_whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bloomery.train.loss._LAYERS_COMPILED_WHOLE", layers_compiled_whole)
+    monkeypatch.setattr("bloomery.train.loss._LAYERS_COMPILED_TOGETHER", 1)
     steps = {"steps": 4}
     fast = losses(make_config, "fast", train=steps, evaluation={"every": 100})
     compiled = losses(make_config, "compiled", train={**steps, "compile": "on"}, evaluation={"every": 100})

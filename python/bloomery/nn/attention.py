@@ -9,9 +9,10 @@ import torch.nn.functional as torch_functional
 from torch import Tensor, nn
 
 from bloomery.nn.cache import LayerCache
+from bloomery.nn.fp8_joint import fp8_heads
 from bloomery.nn.functional import scaled_dot_product_attention
 from bloomery.nn.joint import split_heads
-from bloomery.nn.linear import Linear, joint_linear
+from bloomery.nn.linear import Linear, joint_linear, joint_weight
 from bloomery.nn.rmsnorm import RMSNorm
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
@@ -84,8 +85,12 @@ class CausalMultiHeadSelfAttention(nn.Module):
         past = 0 if cache is None else cache.length
         if self.joint and self.rope is not None and self.q_norm is None and token_positions is None and cache is None:
             cos, sin = self.rope.tables(x.shape[-2])
-            joint = joint_linear(x, self.q_proj, self.k_proj, self.v_proj)
-            q, k, v = (self._heads(part) for part in split_heads(joint, cos, sin))
+            maps = self.q_proj, self.k_proj, self.v_proj
+            if self.q_proj.fp8:
+                parts = fp8_heads(x, joint_weight(*maps), cos, sin)
+            else:
+                parts = split_heads(joint_linear(x, *maps), cos, sin)
+            q, k, v = map(self._heads, parts)
             return self.output_proj(self._attend(q, k, v).transpose(-3, -2).flatten(-2))
         q, k, v = (self._heads(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))  # [..., H, T, D]
         if self.q_norm is not None and self.k_norm is not None:

@@ -29,32 +29,36 @@ def fp8_linear(x: Tensor, weight: Tensor) -> Tensor:
     Returns:
         [..., M] in the dtype of x.
     """
-    product: Tensor = _Fp8Linear.apply(x.flatten(0, -2), weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
-    return product.reshape(*x.shape[:-1], -1)
+    y: Tensor = _Fp8Linear.apply(x.flatten(0, -2), weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
+    return y.reshape(*x.shape[:-1], -1)
 
 
 class _Fp8Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
-        return _product(_rounded(x), _rounded(weight), x.dtype)
+        return product(rounded(x), rounded(weight), x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
-        of_x = _product(_rounded(gradient), _rounded(weight.T.contiguous()), x.dtype)
+        of_x = product(rounded(gradient), rounded(weight.T.contiguous()), x.dtype)
         return of_x, (gradient.T @ x).to(weight.dtype)
 
 
-def _rounded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """[N, K] as 8-bit numbers and the scales [N, 1] to multiply them by."""
+Rounded = tuple[Tensor, Tensor]
+"""8-bit numbers [N, K], and the scales [N, 1] to multiply them by."""
+
+
+def rounded(x: Tensor) -> Rounded:
+    """[N, K] in 8 bits, every row scaled by its largest number."""
     wide = x.float()
     scale = wide.abs().amax(-1, keepdim=True).clamp(min=1e-12) / _LARGEST
     return (wide / scale).to(_DTYPE), scale
 
 
-def _product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], dtype: torch.dtype) -> Tensor:
-    """[N, K] times the transpose of [M, K], rounded as `_rounded` gives them."""
+def product(a: Rounded, b: Rounded, dtype: torch.dtype) -> Tensor:
+    """[N, K] times the transpose of [M, K], in a dtype of 16 bits or more."""
     (a_numbers, a_scale), (b_numbers, b_scale) = a, b
     if a_numbers.is_cuda:
         return torch._scaled_mm(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet

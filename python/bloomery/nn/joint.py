@@ -17,8 +17,8 @@ from torch import Tensor
 from bloomery.nn.functional import silu
 from bloomery.nn.rope import turn
 
-# Torch for Windows comes without it.
-_KERNELS = find_spec("triton") is not None
+KERNELS = find_spec("triton") is not None
+"""Whether Triton is there; torch for Windows comes without it."""
 
 
 def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -32,14 +32,14 @@ def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor
     Returns:
         Each [B, T, H·D].
     """
-    if joint.is_cuda and _KERNELS:
+    if joint.is_cuda and KERNELS:
         return _split_heads(joint, cos, sin)
     q, k, v = joint.chunk(3, -1)
-    return _turned(q, cos, sin), _turned(k, cos, sin), v
+    return turned(q, cos, sin), turned(k, cos, sin), v
 
 
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RoPE for [B, T, H·D]."""
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """RoPE for [B, T, H·D]; with the opposite of sin it turns back."""
     heads = x.reshape(*x.shape[:-1], -1, cos.shape[-1])
     return turn(heads, cos.unsqueeze(-2), sin.unsqueeze(-2)).flatten(-2)
 
@@ -82,7 +82,7 @@ _split_heads.register_autograd(_differentiate_heads, setup_context=_save_tables)
 
 def gate(joint: Tensor) -> Tensor:
     """Silu of the first half of the last dimension times the second half: [..., 2·F] to [..., F]."""
-    if joint.is_cuda and _KERNELS:
+    if joint.is_cuda and KERNELS:
         return _gate(joint)
     first, second = joint.chunk(2, -1)
     return silu(first) * second

@@ -65,7 +65,12 @@ def joint_linear(x: Tensor, *linears: Linear) -> Tensor:
     Returns:
         [..., sum of out_features].
     """
-    return _product(x, torch.cat([linear.weight for linear in linears]), fp8=linears[0].fp8)
+    return _product(x, joint_weight(*linears), fp8=linears[0].fp8)
+
+
+def joint_weight(*linears: Linear) -> Tensor:
+    """The weights of maps of one input, one below the other: [sum of out_features, in_features]."""
+    return torch.cat([linear.weight for linear in linears])
 
 
 def _product(x: Tensor, weight: Tensor, *, fp8: bool) -> Tensor:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from bloomery.nn.fp8_joint import fp8_swiglu
 from bloomery.nn.functional import silu
 from bloomery.nn.joint import gate
-from bloomery.nn.linear import Linear, joint_linear
+from bloomery.nn.linear import Linear, joint_linear, joint_weight
 
 
 class SwiGLU(nn.Module):
@@ -29,6 +30,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same shape."""
+        if self.joint and self.w2.fp8:
+            return fp8_swiglu(x, joint_weight(self.w1, self.w3), self.w2.weight)
         if self.joint:
             return self.w2(gate(joint_linear(x, self.w1, self.w3)))
         return self.w2(silu(self.w1(x)) * self.w3(x))

@@ -94,7 +94,8 @@ class TrainConfig:
     fetched when it is computed. The same steps but for rounding; checkpoints are the same too, and either goes on from
     the other's."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile; auto is on for accelerators."""
+    """torch.compile; auto is on for accelerators, and on a processor for runs of 5,000 steps or more, in one process,
+    where a C++ compiler and Python's headers are there."""
     implementation: Literal["fast", "plain"] = "fast"
     """fast takes fused kernels for attention, loss and AdamW; plain the written-out ones. Equal but for rounding."""
     deterministic: bool = False

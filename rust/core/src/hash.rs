@@ -21,13 +21,23 @@ pub(crate) fn load(text: &[u8], start: usize, len: usize) -> u128 {
     // Slicing would make two comparisons, in what runs for every word of a text (4 % of encoding); of these the first is the
     // same for all of them.
     if text.len() >= INLINE && start <= text.len() - INLINE {
-        // SAFETY: 16 bytes from `start` on are within the text, and the read asks for no alignment.
-        let bytes = unsafe { text.as_ptr().add(start).cast::<[u8; INLINE]>().read_unaligned() };
-        return u128::from_le_bytes(bytes) & MASKS[len];
+        // SAFETY: 16 bytes from `start` on are within the text.
+        return unsafe { load_within(text, start, len) };
     }
     let mut padded = [0; INLINE];
     padded[..len].copy_from_slice(&text[start..start + len]);
     u128::from_le_bytes(padded)
+}
+
+/// [`load`] where the text is known to go on.
+///
+/// # Safety
+/// [`INLINE`] bytes from `start` on are within the text.
+#[inline(always)]
+pub(crate) unsafe fn load_within(text: &[u8], start: usize, len: usize) -> u128 {
+    // SAFETY: by the contract of the function, and the read asks for no alignment.
+    let bytes = unsafe { text.as_ptr().add(start).cast::<[u8; INLINE]>().read_unaligned() };
+    u128::from_le_bytes(bytes) & MASKS[len]
 }
 
 const K1: u64 = 0xc2b2_ae3d_27d4_eb4f;

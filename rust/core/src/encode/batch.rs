@@ -2,7 +2,7 @@
 
 use super::gather::gather;
 use super::selection::Allowed;
-use super::text::Lent;
+use super::text::{Encoding, Lent};
 use crate::control::Control;
 use crate::error::Result;
 use crate::parallel::thread_count;
@@ -30,14 +30,14 @@ impl Tokenizer {
         let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
         let bytes = texts.iter().map(|text| text.len()).sum();
         let encode = |texts: &&[&str], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
-            let mut counts = Vec::with_capacity(texts.len());
+            let mut last = ids.len();
+            let mut encoding = Encoding::new(self, lent.scratch(), control, ids);
             for text in *texts {
-                control.check()?;
-                let before = ids.len();
-                self.encode_into(text, &selection, lent.scratch(), control, ids)?;
-                counts.push((ids.len() - before) as u64);
+                encoding.text(text, &selection)?;
+                encoding.mark();
             }
-            Ok(counts)
+            let ends = encoding.finish().into_iter();
+            Ok(ends.map(|end| (end - std::mem::replace(&mut last, end)) as u64).collect::<Vec<_>>())
         };
         let (ids, counts) = gather(&groups, threads, bytes, || pool.lend(), encode)?;
         let mut offsets = Vec::with_capacity(texts.len() + 1);

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::npy;
 use super::selection::{Allowed, Selection};
+use super::text::Encoding;
 use crate::atomic::AtomicFile;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -123,19 +124,23 @@ impl Tokenizer {
             let documents = block.decode(&options.input)?;
             ids.clear();
             let mut part = Part { ends_file: documents.ends_file(), ..Part::default() };
+            let mut encoding = Encoding::new(self, scratch, control, &mut ids);
             for text in documents.iter() {
                 part.bytes += text.len() as u64;
                 match documents.kind() {
-                    DocumentKind::Text => {
-                        self.encode_into(text, &selections.text, scratch, control, &mut ids)?;
-                        part.runs = Runs::of(&ids, |id| self.is_special(id));
-                    }
+                    DocumentKind::Text => encoding.text(text, &selections.text)?,
                     DocumentKind::Rows => {
-                        self.encode_into(text, &selections.rows, scratch, control, &mut ids)?;
+                        encoding.text(text, &selections.rows)?;
                         part.rows += 1;
-                        ids.extend(options.end_of_text);
+                        if let Some(id) = options.end_of_text {
+                            encoding.token(id);
+                        }
                     }
                 }
+            }
+            encoding.finish();
+            if documents.kind() == DocumentKind::Text {
+                part.runs = Runs::of(&ids, |id| self.is_special(id));
             }
             pipeline.write(turn, &ids, &part, control)?;
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::added::Piece;
 use super::selection::Allowed;
+use super::text::Encoding;
 use crate::control::Control;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -47,7 +48,9 @@ impl Tokenizer {
                 }
                 Piece::Text(ordinary, mut at) => {
                     let first = ids.len();
-                    self.encode_ordinary_into(ordinary, scratch, control, &mut ids)?;
+                    let mut encoding = Encoding::new(self, scratch, control, &mut ids);
+                    encoding.ordinary(ordinary)?;
+                    encoding.finish();
                     // The tokens of a text without added tokens are its bytes, end to end.
                     for &id in &ids[first..] {
                         let len = self.vocab().token(id).map_or(0, <[u8]>::len);

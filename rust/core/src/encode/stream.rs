@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::added::{Matcher, Piece};
 use super::selection::{Allowed, Selection};
+use super::text::Encoding;
 use crate::control::Control;
 use crate::error::Result;
 use crate::pretokenize::Pattern;
@@ -80,18 +81,17 @@ impl StreamEncoder {
         let matcher = selection.only_matcher();
         let (head, open) = decided_matches(matcher, pending);
         let mut lent = tokenizer.scratch().lend();
-        let scratch = lent.scratch();
+        let mut encoding = Encoding::new(tokenizer, lent.scratch(), control, ids);
         matcher.split(&pending[..head], |piece| match piece {
             Piece::Token(id, _) => {
-                ids.push(id);
+                encoding.token(id);
                 Ok(())
             }
-            Piece::Text(text, _) => tokenizer.encode_ordinary_into(text, scratch, control, ids),
+            Piece::Text(text, _) => encoding.ordinary(text),
         })?;
-        if !self.streaming {
-            return Ok(head);
-        }
-        Ok(head + tokenizer.encode_decided_into(&pending[head..open], scratch, control, ids)?)
+        let decided = if self.streaming { encoding.decided(&pending[head..open])? } else { 0 };
+        encoding.finish();
+        Ok(head + decided)
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 
 use super::added::Piece;
 use super::cache::WordCache;
+use super::front::Front;
 use super::gather::{BYTES_PER_ID, gather};
+use super::pending::Pending;
 use super::selection::{Allowed, Selection};
 use super::word::WordScratch;
 use crate::control::Control;
@@ -27,13 +29,20 @@ const PART: usize = 1 << 20;
 /// Working memory of one thread that encodes.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    front: Front,
     cache: WordCache,
     word: WordScratch,
+    pending: Pending,
 }
 
 impl Scratch {
     fn new(slots: usize) -> Scratch {
-        Scratch { cache: WordCache::new(slots), word: WordScratch::default() }
+        Scratch {
+            front: Front::new(slots),
+            cache: WordCache::new(slots),
+            word: WordScratch::default(),
+            pending: Pending::default(),
+        }
     }
 }
 
@@ -85,37 +94,105 @@ impl Drop for Lent<'_> {
     }
 }
 
-struct Words<'a> {
+/// Ids being made of one text after another. They are all there when [`Encoding::finish`] was called.
+pub(crate) struct Encoding<'a> {
     tokenizer: &'a Tokenizer,
     scratch: &'a mut Scratch,
     control: &'a Control,
     ids: &'a mut Vec<u32>,
+    /// Where among the ids each [`Encoding::mark`] is.
+    marked: Vec<usize>,
 }
 
-impl Visit for Words<'_> {
+impl<'a> Encoding<'a> {
+    /// Ids are appended to `ids`.
+    pub(crate) fn new(
+        tokenizer: &'a Tokenizer,
+        scratch: &'a mut Scratch,
+        control: &'a Control,
+        ids: &'a mut Vec<u32>,
+    ) -> Encoding<'a> {
+        // Something is left of an encoding that was ended by an error.
+        scratch.pending.clear();
+        Encoding { tokenizer, scratch, control, ids, marked: Vec::new() }
+    }
+
+    /// Adds the ids of `text`.
+    pub(crate) fn text(&mut self, text: &str, selection: &Selection) -> Result<()> {
+        selection.raw.split(text, |piece| match piece {
+            Piece::Token(id, _) => {
+                self.token(id);
+                Ok(())
+            }
+            Piece::Text(text, _) => {
+                selection.normalized.split(&self.tokenizer.definition().normalizer.apply(text), |piece| match piece {
+                    Piece::Token(id, _) => {
+                        self.token(id);
+                        Ok(())
+                    }
+                    Piece::Text(text, _) => self.ordinary(text),
+                })
+            }
+        })
+    }
+
+    /// Adds one id.
+    pub(crate) fn token(&mut self, id: u32) {
+        self.scratch.pending.known.push(id);
+        self.settle_if_enough();
+    }
+
+    /// Adds the ids of a text without added tokens.
+    pub(crate) fn ordinary(&mut self, text: &str) -> Result<()> {
+        self.tokenizer.pre_tokenizer().for_each(text, self)
+    }
+
+    /// Adds the ids of the beginning of `text`, one without added tokens, that what follows cannot change; returns where
+    /// the rest begins.
+    pub(crate) fn decided(&mut self, text: &str) -> Result<usize> {
+        self.tokenizer.pre_tokenizer().for_each_decided(text, self)
+    }
+
+    /// Remembers the place behind all ids so far.
+    pub(crate) fn mark(&mut self) {
+        self.scratch.pending.mark();
+    }
+
+    /// Sees to it that all ids are there; returns where among them the marks are.
+    pub(crate) fn finish(mut self) -> Vec<usize> {
+        self.settle();
+        self.marked
+    }
+
     #[inline]
-    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
-        self.control.check()?;
-        let Words { tokenizer, scratch: Scratch { cache, word }, ids, .. } = self;
-        cache.encode(text, start, ends, ids, |text, words, ids, ends| {
+    fn settle_if_enough(&mut self) {
+        if self.scratch.pending.is_enough() {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let Encoding { tokenizer, scratch: Scratch { front, cache, word, pending }, ids, marked, .. } = self;
+        pending.join(front, cache, |text, words, ids, ends| {
             tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, ends);
         });
-        Ok(())
+        pending.append_to(cache, ids, marked);
+        // Nothing of what was found is used any more.
+        if cache.make_room() {
+            front.clear();
+        }
     }
 }
 
-impl Words<'_> {
-    /// Has `scan` visit pre-tokens of `text`.
-    fn of<T>(mut self, text: &str, scan: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let scanned = scan(&mut self);
-        let Words { tokenizer, scratch: Scratch { cache, word }, ids, .. } = self;
-        if scanned.is_err() {
-            cache.forget();
-        }
-        cache.settle(text.as_bytes(), ids, |text, words, ids, ends| {
-            tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, ends);
-        });
-        scanned
+impl Visit for Encoding<'_> {
+    #[inline]
+    fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
+        self.control.check()?;
+        let Scratch { front, cache, pending, .. } = &mut *self.scratch;
+        front.look_up(text, start, ends, pending, cache);
+        pending.find(cache, text);
+        self.settle_if_enough();
+        Ok(())
     }
 }
 
@@ -171,45 +248,10 @@ impl Tokenizer {
         control: &Control,
         ids: &mut Vec<u32>,
     ) -> Result<()> {
-        selection.raw.split(text, |piece| match piece {
-            Piece::Token(id, _) => {
-                ids.push(id);
-                Ok(())
-            }
-            Piece::Text(text, _) => {
-                selection.normalized.split(&self.definition().normalizer.apply(text), |piece| match piece {
-                    Piece::Token(id, _) => {
-                        ids.push(id);
-                        Ok(())
-                    }
-                    Piece::Text(text, _) => self.encode_ordinary_into(text, scratch, control, ids),
-                })
-            }
-        })
-    }
-
-    /// Appends the ids of `text`, a text without added tokens, to `ids`.
-    pub(crate) fn encode_ordinary_into(
-        &self,
-        text: &str,
-        scratch: &mut Scratch,
-        control: &Control,
-        ids: &mut Vec<u32>,
-    ) -> Result<()> {
-        let words = Words { tokenizer: self, scratch, control, ids };
-        words.of(text, |words| self.pre_tokenizer().for_each(text, words))
-    }
-
-    /// Appends the ids of the beginning of `text` that what follows cannot change; returns where the rest begins.
-    pub(crate) fn encode_decided_into(
-        &self,
-        text: &str,
-        scratch: &mut Scratch,
-        control: &Control,
-        ids: &mut Vec<u32>,
-    ) -> Result<usize> {
-        let words = Words { tokenizer: self, scratch, control, ids };
-        words.of(text, |words| self.pre_tokenizer().for_each_decided(text, words))
+        let mut encoding = Encoding::new(self, scratch, control, ids);
+        encoding.text(text, selection)?;
+        encoding.finish();
+        Ok(())
     }
 }
 

@@ -1,0 +1,311 @@
+//! Ids that are not out yet: words that are not at hand are put off until there are enough of them to be looked up, and
+//! joined, side by side.
+
+use std::ops::Range;
+
+use super::cache::WordCache;
+use super::front::Front;
+use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Value};
+use crate::memory::reserve;
+
+/// So many words that are not known are joined at once, or fewer if so many ids have come since the first of them: few
+/// enough that all of it stays near.
+const ENOUGH_UNKNOWN: usize = 48;
+const ENOUGH_KNOWN: usize = 1 << 12;
+/// Ids that are copied at once.
+const WIDTH: usize = 8;
+/// Memory for the text of words to be joined is given back above this.
+const TEXT_KEPT: usize = 1 << 16;
+/// In place of the number of ids of a word that is not known: they are those of the unknown word of the number that stands
+/// first.
+const UNKNOWN: u32 = BESIDE - 1;
+/// Of a word that was not looked for.
+const NOTHING: Value = [0, 0, 0, UNKNOWN - 1];
+
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Ids of words at hand and of added tokens.
+    pub(super) known: Vec<u32>,
+    missed: Vec<Missed>,
+    /// How many of those that were missed have been looked for.
+    found: usize,
+    unknown: Unknown,
+    /// Places among the ids that are asked for: how many of `known` and how many of `missed` are before each.
+    marks: Vec<(usize, usize)>,
+}
+
+/// A word that was not at hand.
+#[derive(Debug)]
+struct Missed {
+    key: Key,
+    /// How many of the known ids stand before it.
+    at: usize,
+    /// Where it stands in the text that is being encoded, until it was looked for.
+    word: Range<usize>,
+    /// What was found.
+    value: Value,
+}
+
+/// Words to be joined.
+#[derive(Debug, Default)]
+struct Unknown {
+    /// Which of those missed each is.
+    which: Vec<usize>,
+    /// The words, end to end: their text may be gone before they are joined.
+    text: Vec<u8>,
+    words: Vec<Range<usize>>,
+    ids: Vec<u32>,
+    /// Where the ids of each word end.
+    ends: Vec<usize>,
+}
+
+impl Unknown {
+    /// The ids of the word of that number.
+    fn ids(&self, number: usize) -> &[u32] {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.ids[start..self.ends[number]]
+    }
+
+    fn clear(&mut self) {
+        self.which.clear();
+        self.text.clear();
+        self.text.shrink_to(TEXT_KEPT);
+        self.words.clear();
+        self.ids.clear();
+        self.ends.clear();
+    }
+}
+
+impl Pending {
+    /// Adds a word that is not at hand, `text[word]`, behind the first `at` known ids; `key` is that of a short word.
+    /// [`Pending::find`] has to be called before the text is gone.
+    #[inline]
+    pub(super) fn miss(&mut self, key: Key, text: &[u8], word: Range<usize>, at: usize) {
+        let key = if word.len() <= INLINE { key } else { Key::long(&text[word.clone()]) };
+        self.missed.push(Missed { key, at, word, value: NOTHING });
+    }
+
+    /// Adds a word whose ids stand beside the slots of `cache`, as `value` says.
+    #[inline]
+    pub(super) fn beside(&mut self, value: Value, cache: &WordCache, at: usize) {
+        cache.prefetch_ids(&value);
+        self.missed.push(Missed { key: Key::EMPTY, at, word: 0..0, value });
+    }
+
+    /// Looks for the words that were missed.
+    #[inline(never)]
+    pub(super) fn find(&mut self, cache: &WordCache, text: &[u8]) {
+        let Pending { missed, found, unknown, .. } = self;
+        let first = std::mem::replace(found, missed.len());
+        for word in missed[first..].iter().filter(|word| word.key.is_long()) {
+            cache.prefetch(word.key);
+        }
+        for word in missed[first..].iter().filter(|word| word.key.is_long()) {
+            cache.prefetch_word(word.key);
+        }
+        for (nth, Missed { key, word, value, .. }) in missed.iter_mut().enumerate().skip(first) {
+            if *value != NOTHING {
+                continue;
+            }
+            let word = &text[word.clone()];
+            let known = if key.is_long() { cache.find(*key, word) } else { None };
+            *value = known.unwrap_or_else(|| {
+                let number = unknown.which.len() as u32;
+                unknown.which.push(nth);
+                let start = unknown.text.len();
+                unknown.text.extend_from_slice(word);
+                unknown.words.push(start..unknown.text.len());
+                [number, 0, 0, UNKNOWN]
+            });
+        }
+    }
+
+    /// Remembers the place behind all that came so far.
+    pub(super) fn mark(&mut self) {
+        self.marks.push((self.known.len(), self.missed.len()));
+    }
+
+    #[inline]
+    pub(super) fn is_enough(&self) -> bool {
+        self.unknown.which.len() >= ENOUGH_UNKNOWN
+            || self.known.len() >= ENOUGH_KNOWN
+            || self.missed.len() >= ENOUGH_KNOWN
+    }
+
+    /// Forgets all there is.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.missed.clear();
+        self.found = 0;
+        self.marks.clear();
+        self.unknown.clear();
+    }
+
+    /// Has `join` join the words that are not known, and keeps them.
+    #[inline(never)]
+    pub(super) fn join(
+        &mut self,
+        front: &mut Front,
+        cache: &mut WordCache,
+        join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
+    ) {
+        let Pending { missed, unknown, .. } = self;
+        if unknown.which.is_empty() {
+            return;
+        }
+        join(&unknown.text, &unknown.words, &mut unknown.ids, &mut unknown.ends);
+        for (number, (&nth, word)) in unknown.which.iter().zip(&unknown.words).enumerate() {
+            let (Missed { key, value, .. }, ids) = (&mut missed[nth], unknown.ids(number));
+            if *key == Key::NONE {
+                continue;
+            }
+            if key.is_long() {
+                cache.insert(*key, &unknown.text[word.clone()], ids);
+                continue;
+            }
+            if ids.len() > INLINE_IDS {
+                front.keep(*key, cache.put_beside(ids));
+                continue;
+            }
+            value[..ids.len()].copy_from_slice(ids);
+            value[INLINE_IDS] = ids.len() as u32;
+            front.keep(*key, *value);
+        }
+    }
+
+    /// Appends all ids to `ids`, and what the marked places are there to `marked`.
+    #[inline(never)]
+    pub(super) fn append_to(&mut self, cache: &WordCache, ids: &mut Vec<u32>, marked: &mut Vec<usize>) {
+        let Pending { known, missed, unknown, marks, .. } = &mut *self;
+        let elsewhere = |value: &Value| match value[INLINE_IDS] {
+            UNKNOWN => unknown.ids(value[0] as usize),
+            _ => cache.beside(value),
+        };
+        let count = |value: &Value| match value[INLINE_IDS] {
+            number if number as usize <= INLINE_IDS => number as usize,
+            _ => elsewhere(value).len(),
+        };
+        reserve(ids, known.len() + missed.iter().map(|word| count(&word.value)).sum::<usize>() + WIDTH);
+        // Behind what is copied from there, too, has to be memory.
+        reserve(known, WIDTH);
+        let mut marks = marks.iter().peekable();
+        let (mut from, mut end) = (0, ids.len());
+        let to = ids.as_mut_ptr();
+        for (nth, Missed { at, value, .. }) in missed.iter().enumerate() {
+            while let Some(&(mark, _)) = marks.next_if(|&&(_, missed)| missed <= nth) {
+                marked.push(end + mark - from);
+            }
+            // SAFETY: this and what follows reads ids that are there, or up to `WIDTH` behind, where `known` has memory, and
+            // writes to where the ids belong, or up to `WIDTH` behind, where `ids` has room; what was written behind is
+            // written anew, or not part of the length.
+            unsafe { copy(known.as_ptr().add(from), to.add(end), at - from) };
+            end += at - from;
+            from = *at;
+            if value[INLINE_IDS] as usize <= INLINE_IDS {
+                // SAFETY: as above.
+                unsafe { to.add(end).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+                end += value[INLINE_IDS] as usize;
+            } else {
+                let ids = elsewhere(value);
+                // SAFETY: as above.
+                unsafe { to.add(end).copy_from_nonoverlapping(ids.as_ptr(), ids.len()) };
+                end += ids.len();
+            }
+        }
+        marked.extend(marks.map(|&(at, _)| end + at - from));
+        // SAFETY: as above, and with this all ids up to the new length are written.
+        unsafe {
+            copy(known.as_ptr().add(from), to.add(end), known.len() - from);
+            ids.set_len(end + known.len() - from);
+        }
+        self.clear();
+    }
+}
+
+/// Copies `count` ids, and up to [`WIDTH`] more.
+///
+/// # Safety
+/// There is memory for so many at both places, which don't overlap.
+#[inline(always)]
+unsafe fn copy(from: *const u32, to: *mut u32, count: usize) {
+    let mut done = 0;
+    while done < count {
+        // SAFETY: by the contract of the function; what is copied need not have been written.
+        unsafe {
+            let from: *const [std::mem::MaybeUninit<u32>; WIDTH] = from.add(done).cast();
+            to.add(done).cast::<[std::mem::MaybeUninit<u32>; WIDTH]>().write_unaligned(from.read_unaligned());
+        }
+        done += WIDTH;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids that tell a word from others, more of them for some words than for others.
+    fn ids_of(word: &[u8]) -> Vec<u32> {
+        let hash =
+            word.iter().fold(word.len() as u32, |hash, &byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let count = if hash.is_multiple_of(5) { hash / 5 % 30 } else { hash % 4 };
+        // As many ids as bytes at most.
+        (0..=count.min(word.len() as u32 - 1)).map(|nth| hash ^ nth).collect()
+    }
+
+    #[test]
+    fn what_is_found_is_what_was_joined_however_full_the_tables() {
+        let mut state = 1u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 33) % below
+        };
+        // Words of all lengths, some of them frequent, more of them than small tables have slots for.
+        let words: Vec<Vec<u8>> = (0..40_000)
+            .map(|_| {
+                let len = [1, 2, 5, 9, 14, 15, 16, 17, 40, 126, 127, 300][random(12) as usize];
+                (0..len).map(|_| random(3) as u8).collect()
+            })
+            .collect();
+        for (most, fast) in [(1 << 12, false), (1 << 12, true), (1 << 16, false), (1 << 16, true)] {
+            let (mut front, mut cache) = (Front::on(most, fast), WordCache::new(most));
+            let (mut pending, mut joined, mut forgotten) = (Pending::default(), 0, 0);
+            let (mut ids, mut marked) = (vec![7], vec![]);
+            let (mut expected, mut expected_marks) = (vec![7], vec![]);
+            for round in 0..600 {
+                let (mut text, mut ends) = (Vec::new(), Vec::new());
+                // A text of one pre-token, too, and none long enough for a vector.
+                for _ in 0..[1, 3, 250, 250, 250][round % 5] {
+                    let below = if random(2) == 0 { 50 } else { words.len() as u64 };
+                    let word = &words[random(below) as usize];
+                    text.extend_from_slice(word);
+                    ends.push(text.len());
+                    expected.extend(ids_of(word));
+                }
+                front.look_up(&text, 0, &ends, &mut pending, &cache);
+                pending.find(&cache, &text);
+                pending.known.push(9);
+                expected.push(9);
+                pending.mark();
+                expected_marks.push(expected.len());
+                if pending.is_enough() || round == 599 {
+                    pending.join(&mut front, &mut cache, |text, words, ids, ends| {
+                        joined += words.len();
+                        for word in words {
+                            ids.extend(ids_of(&text[word.clone()]));
+                            ends.push(ids.len());
+                        }
+                    });
+                    pending.append_to(&cache, &mut ids, &mut marked);
+                    if cache.make_room() {
+                        front.clear();
+                        forgotten += 1;
+                    }
+                }
+            }
+            assert!(ids == expected, "{most} slots, fast {fast}");
+            assert_eq!(marked, expected_marks);
+            assert!(joined < expected_marks.len() * 100, "{joined} words were joined");
+            assert_eq!(forgotten > 0, most == 1 << 12);
+        }
+    }
+}
