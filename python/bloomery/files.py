@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from bloomery.errors import InputError
 
@@ -63,6 +63,22 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         if code is None:
             raise
         raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+
+
+def tensor_shapes(path: Path) -> dict[str, Size]:
+    """The names and shapes of the tensors in a file, whose data is not read.
+
+    Raises:
+        OSError: The file cannot be read.
+        InputError: It is no whole safetensors file.
+    """
+    path.open("rb").close()  # as below
+    try:
+        reader: Any = safetensors.safe_open(path, "pt")  # no types in the library
+        with reader as file:
+            return {name: Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dict
+    except safetensors.SafetensorError as error:
+        raise input_error(path, f"not a whole safetensors file ({error}): copy it again") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

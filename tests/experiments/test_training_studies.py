@@ -277,6 +277,33 @@ def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkey
     assert 60 < seconds < 180
 
 
+def test_on_an_accelerator_each_size_is_measured(make_desk: MakeDesk) -> None:
+    class Pool:
+        places = runs.Places(4, 1, "H200", 1)
+
+        def everywhere(self, function: Callable[..., float], rung: dict[str, Any]) -> float:
+            # Steps of all sizes take the same time, that of starting their kernels.
+            return 1e11 * (rung["d_model"] / 64) ** 3
+
+    plan = budget.make_plan(make_desk("plan", minutes=20.0), Pool(), 12)  # type: ignore[arg-type]
+    assert plan.config.d_model == 512
+    assert plan.speed == 1e11 * 8**3
+
+
+def test_an_accelerator_has_several_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(runs.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(runs.torch.cuda, "get_device_name", lambda _: "H200")
+    monkeypatch.setattr(runs.os, "sched_getaffinity", lambda _: set(range(16)))
+    assert str(runs.Places.find(11)) == "2 H200, 4 runs on each at a time"
+    assert runs.Places.find(11).count == 8
+    # No more than there are, than there are cores for, or than are to share its memory.
+    assert runs.Places.find(4).count == 4
+    assert str(runs.Places.find(11, alone=True)) == "2 H200, one run on each at a time"
+    monkeypatch.setattr(runs.os, "sched_getaffinity", lambda _: set(range(4)))
+    assert runs.Places.find(11).count == 4
+
+
 @pytest.mark.usefixtures("small")
 def test_other_studies_take_the_rate_that_the_sweep_found(
     make_desk: MakeDesk, two_corpora: tuple[str, str], monkeypatch: pytest.MonkeyPatch

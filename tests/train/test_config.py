@@ -44,6 +44,7 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
             "[train]\nprecision = 'fp16'",
             "train.precision = 'fp16' is not allowed: it must be 'auto' or 'float32' or 'bfloat16' or 'fp8'",
         ),
+        ("[train]\nparallel = 'zero'", "train.parallel = 'zero' is not allowed: it must be 'ddp' or 'fsdp'"),
         ("train = 3", "train = 3 is not allowed: it is a section, [train]"),
     ),
 )

@@ -144,11 +144,23 @@ class Validation:
             raise ArgumentError(f"batch_size {batch_size} is not positive")
         if not 0 <= rank < world_size:
             raise ArgumentError(f"rank {rank} of {world_size}: there is no such share")
-        share = np.array_split(self.starts, world_size)[rank]
+        share = self._share(rank, world_size)
         for first in range(0, len(share), batch_size):
             yield _windows(self.dataset, share[first : first + batch_size], self.context_length)
         if self.tail is not None and rank == world_size - 1:
             yield _windows(self.dataset, np.array([self.tail]), len(self.dataset) - 1 - self.tail)
+
+    def most_batches(self, batch_size: int, world_size: int) -> int:
+        """The number of batches of the process that has most."""
+
+        def count(rank: int) -> int:
+            tail = self.tail is not None and rank == world_size - 1
+            return -(-len(self._share(rank, world_size)) // batch_size) + tail
+
+        return max(map(count, range(world_size)))
+
+    def _share(self, rank: int, world_size: int) -> NDArray[np.int64]:
+        return np.array_split(self.starts, world_size)[rank]
 
 
 def validation_windows(dataset: Ids, context_length: int, max_windows: int | None = None, seed: int = 0) -> Validation:

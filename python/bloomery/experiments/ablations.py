@@ -21,7 +21,8 @@ CHANGES: Mapping[str, dict[str, Any]] = {
     "no position": {"position": "none"},
     "SiLU": {"feed_forward": "silu"},
 }
-"""What each variant changes in the model; `no norm, own rate` is `no norm` at the learning rate that suits it best."""
+"""What each variant changes in the model; `no norm, own rate` is `no norm` at the learning rate that suits it best,
+where that is another one."""
 ABOUT = {
     BASE: "pre-norm, RoPE, SwiGLU",
     NO_NORM: "no RMSNorm anywhere, at the base's learning rate",
@@ -60,13 +61,14 @@ def run(desk: Desk) -> Page:
         tuned = [config(NO_NORM, seed, best if best != plan.max_lr else None) for seed in seeds]
         outcomes = first | pool.train(dict(tuned))
     groups = {variant: [outcomes[name] for name in variants if variants[name] == variant] for variant in CHANGES}
-    groups[NO_NORM_TUNED] = [outcomes[name] for name, _ in tuned]
+    if best != plan.max_lr:
+        groups[NO_NORM_TUNED] = [outcomes[name] for name, _ in tuned]
     results: dict[str, Any] = {
         "max_lr": plan.max_lr,
         "seeds": len(seeds),
         "no_norm_rates": {f"{rate:g}": tried[rate].to_dict() for rate in sorted(tried)},
         "no_norm_best": best,
-        "variants": {variant: summarise(groups[variant], groups[BASE]) for variant in ABOUT},
+        "variants": {variant: summarise(groups[variant], groups[BASE]) for variant in ABOUT if variant in groups},
     }
     ordered = list(outcomes.values())
     return Page(
@@ -137,8 +139,6 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         key=lambda name: (variants[name]["mean"] is None, -(variants[name]["difference"] or 0)),
     )
     for name in ordered:
-        if name == NO_NORM_TUNED and results["no_norm_best"] == results["max_lr"]:
-            continue  # the same runs
         found = variants[name]
         what = f"{name[0].upper()}{name[1:]} ({ABOUT[name]})"
         if name == NO_NORM_TUNED:
@@ -154,10 +154,10 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         }[found["verdict"]]
         rough = f", and unstable in {found['unstable']} of {results['seeds']} runs" if found["unstable"] else ""
         sentences.append(f"{what}: {told}{rough}.")
-    same, tuned, rate = variants[NO_NORM], variants[NO_NORM_TUNED], results["no_norm_best"]
+    same, rate = variants[NO_NORM], results["no_norm_best"]
     if rate == results["max_lr"]:
         sentences.append(f"Without norms none of the other learning rates tried did better than the base's, {rate:g}.")
-    elif tuned["mean"] is not None:
+    elif (tuned := variants[NO_NORM_TUNED])["mean"] is not None:
         gain = "it trains at all" if same["mean"] is None else f"the loss is {same['mean'] - tuned['mean']:.3f} lower"
         sentences.append(
             f"Without norms {'a lower' if rate < results['max_lr'] else 'a higher'} learning rate does better: at "
@@ -183,8 +183,9 @@ def _sections(
     ordered: Sequence[Outcome],
 ) -> list[Section]:
     colours = dict(zip(ABOUT, COLOURS, strict=False))
-    # From where the curves part: all of them fall alike at first.
-    highest = float(groups[BASE][0].history.valid.loss[2:][0])
+    # From where the curves part, as all of them fall alike at first, but with the end of each.
+    ends = [group[0].loss for group in groups.values() if group[0].loss is not None]
+    highest = max(float(groups[BASE][0].history.valid.loss[2:][0]), 1.02 * max(ends, default=0.0))
     parameters = {name: count_parameters(group[0].history.config.model) for name, group in groups.items()}
     return [
         Section(
@@ -224,7 +225,7 @@ def _sections(
             [
                 training.curves(
                     "curves",
-                    {name: (groups[name][0], colours[name]) for name in ABOUT},
+                    {name: (group[0], colours[name]) for name, group in groups.items()},
                     "Validation loss of the first seed by steps and by training time, after the steep beginning; "
                     "dashed where training was thrown back or diverged.",
                     highest=highest,
@@ -253,7 +254,7 @@ def _sections(
 
 def _differences(variants: Mapping[str, Any], colours: Mapping[str, str]) -> Figure:
     figure, (axes,) = new_figure(height=3.8)
-    names = [name for name in ABOUT if name != BASE]
+    names = [name for name in variants if name != BASE]
     base = variants[BASE]["runs"]
     for place, name in enumerate(reversed(names)):
         found = variants[name]

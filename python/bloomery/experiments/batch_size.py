@@ -27,7 +27,7 @@ _COST = 22
 
 def run(desk: Desk) -> Page:
     """Trains each size at several learning rates and writes it up."""
-    with workers(desk, _COST) as pool:
+    with workers(desk, _COST, alone=True) as pool:
         plan = make_plan(desk, pool, _COST)
         data = training.training_data(desk, plan)
         memory = available_memory()

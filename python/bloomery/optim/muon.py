@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ class Muon(torch.optim.Optimizer):
     The weights equal those of `torch.optim.Muon` with ``adjust_lr_fn="match_rms_adamw"`` but for rounding, and the
     state has its name (momentum_buffer). Here matrices of a shape are orthogonalised together: one by one, thousands of
     small kernels took a quarter of the step of a GPT-2 small on an H200.
+
+    Parameters may be sharded over processes (DTensors): the directions, in bfloat16, are brought together in every
+    process, each makes all of them orthogonal, and takes its slices. The momentum stays sharded.
 
     Args:
         params: Matrices, or groups of them as dicts with values of their own.
@@ -86,13 +89,13 @@ class Muon(torch.optim.Optimizer):
         for buffer, gradient in zip(buffers, gradients, strict=True):
             buffer.lerp_(gradient, 1 - momentum)
         updates = [gradient.lerp(buffer, momentum) for gradient, buffer in zip(gradients, buffers, strict=True)]
-        wide = torch.stack([_transposed_if_tall(update).bfloat16() for update in updates])
+        wide = torch.stack([_transposed_if_tall(_whole(update.bfloat16())) for update in updates])
         scale = 0.2 * math.sqrt(wide.shape[-1])
         for parameter, direction in zip(parameters, orthogonalize(wide), strict=True):
             parameter.mul_(1 - lr * group["weight_decay"])
             # Its shape is the transpose's where the parameter is tall.
             step = direction.mT if parameter.shape[0] > parameter.shape[1] else direction
-            parameter.add_(step, alpha=-lr * scale)
+            parameter.add_(_sliced_like(parameter, step), alpha=-lr * scale)
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -118,3 +121,22 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 def _transposed_if_tall(matrix: Tensor) -> Tensor:
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+
+
+# Torch's sharded tensors take seconds to import, and are known by their methods.
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return cast("Any", tensor).full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def _sliced_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor that all processes have, sharded as the parameter is."""
+    if not hasattr(parameter, "full_tensor"):
+        return tensor
+    from torch.distributed.tensor import DTensor, Replicate  # noqa: PLC0415
+
+    sharded = cast("DTensor", parameter)
+    everywhere = [Replicate()] * sharded.device_mesh.ndim
+    replicas = DTensor.from_local(tensor, sharded.device_mesh, everywhere, run_check=False)
+    return replicas.redistribute(placements=sharded.placements)

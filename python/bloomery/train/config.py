@@ -88,6 +88,11 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16", "fp8"] = "auto"
     """Of the matrix products; the weights are float32. auto is bfloat16 where the device has units for it. fp8 is
     bfloat16 with the layers' linear maps in 8 bits, for GPUs that have units for those (Hopper, Ada and later)."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """What each of several processes (torchrun's) holds: with ddp the whole model, with fsdp a shard of its weights,
+    gradients and optimizer state, so that a model needs only fit into the memory of all together; a layer's weights are
+    fetched when it is computed. The same steps but for rounding; checkpoints are the same too, and either goes on from
+    the other's."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile; auto is on for accelerators, and on a processor for runs of 5,000 steps or more, in one process,
     where a C++ compiler and Python's headers are there."""

@@ -1,7 +1,7 @@
 """The validation loss: the mean over windows that are the same at every evaluation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bloomery.data import Validation
+from bloomery.train.distributed import reshard
 from bloomery.train.loss import LanguageModelLoss
 from bloomery.train.runtime import Runtime
 
@@ -59,14 +60,34 @@ def evaluate(
     # Not through compiled code: windows of other lengths would be compiled anew.
     with torch.compiler.set_stance("force_eager") if loss.compiled else nullcontext():
         for validation in validations:
-            for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
+            for inputs, targets, counted in _batches(validation, batch_size, runtime):
                 with runtime.autocast():
                     mean = loss(*(runtime.to_device(runtime.pinned(ids)) for ids in (inputs, targets)))
+                if not counted:
+                    continue
                 sum_of_losses += mean.double() * targets.size
                 tokens += targets.size
                 if token_bytes is not None:
                     size += int(token_bytes[targets].sum())
+    reshard(loss)
     loss.train()
     total, all_tokens, all_bytes = runtime.sum(sum_of_losses.item(), float(tokens), float(size))
     bits = total / math.log(2) / all_bytes if all_bytes else None
     return Evaluation(total / all_tokens, bits)
+
+
+def _batches(
+    validation: Validation, batch_size: int, runtime: Runtime
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], bool]]:
+    """This process's inputs and targets, and whether they count.
+
+    Where weights are sharded, a forward pass fetches them from all processes, which must compute equally many: those
+    that have no batch left take one of a token, which does not count.
+    """
+    left = validation.most_batches(batch_size, runtime.world_size) if runtime.sharded else 0
+    for inputs, targets in validation.batches(batch_size, runtime.rank, runtime.world_size):
+        yield inputs, targets, True
+        left -= 1
+    token = np.zeros((1, 1), np.int64)
+    for _ in range(left):
+        yield token, token, False

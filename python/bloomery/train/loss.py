@@ -21,15 +21,16 @@ class LanguageModelLoss(nn.Module):
         fast: Whether the fast kernels compute it, without the logits of all tokens at once; else the functions that are
             written out. Equal but for rounding.
         compiled: Whether through torch.compile.
+        by_layer: Whether each layer is compiled by itself, however few there are.
     """
 
-    def __init__(self, model: TransformerLM, *, fast: bool, compiled: bool = False) -> None:
+    def __init__(self, model: TransformerLM, *, fast: bool, compiled: bool = False, by_layer: bool = False) -> None:
         super().__init__()
         self.model = model
         self.fast, self.compiled = fast, compiled
         self._hidden = model.hidden
         if compiled:
-            self._hidden = compile_hidden(model)
+            self._hidden = compile_hidden(model, by_layer=by_layer)
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Integers [B, T] each to a float32 scalar."""
@@ -38,7 +39,7 @@ class LanguageModelLoss(nn.Module):
         return linear_cross_entropy(self._hidden(inputs), self.model.head_weight, targets, compiled=self.compiled)
 
 
-def compile_hidden(model: TransformerLM) -> Callable[..., Tensor]:
+def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[..., Tensor]:
     """The model's `hidden` through torch.compile: whole, or where that would take minutes in groups of layers."""
     # Layers by themselves lose what is fused across their borders: 3 % of the step (GPT-2 small), 8 % (the 17M model)
     # on an H200. Groups of the same size share their code, so that only one is compiled. Without gain there: replaying
@@ -47,8 +48,12 @@ def compile_hidden(model: TransformerLM) -> Callable[..., Tensor]:
     # launches are hidden behind the work, as nothing in a step waits for the device. What a profile of a few steps does
     # not account for is not gaps between kernels but the clock, which falls when the device is busy for seconds.
     # mode="max-autotune" compiles for minutes.
+    if by_layer:
+        for layer in model.layers:
+            layer.forward = torch.compile(layer.forward)  # pyright: ignore[reportUnknownMemberType] - untyped in torch
+        return model.hidden
     if len(model.layers) <= _LAYERS_COMPILED_WHOLE:
-        return cast("Callable[..., Tensor]", torch.compile(model.hidden))  # pyright: ignore[reportUnknownMemberType] - untyped in torch
+        return cast("Callable[..., Tensor]", torch.compile(model.hidden))  # pyright: ignore[reportUnknownMemberType]
     count = -(-len(model.layers) // _LAYERS_COMPILED_TOGETHER)
     ends = [len(model.layers) * group // count for group in range(count + 1)]
     parts: list[Any] = [

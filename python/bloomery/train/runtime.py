@@ -36,6 +36,8 @@ class Runtime:
     deterministic: bool
     rank: int
     world_size: int
+    sharded: bool
+    """Whether each process has only its shard of the model."""
 
     @classmethod
     def choose(cls, config: TrainConfig) -> "Runtime":
@@ -53,6 +55,7 @@ class Runtime:
         if fp8 and (device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
             raise ArgumentError(f"train.precision = 'fp8': {device} has no units for 8-bit numbers; use auto")
         started = dist.is_initialized()
+        world_size = dist.get_world_size() if started else 1
         compiled = config.compile == "on"
         if config.compile == "auto":
             compiled = device.type == "cuda" or (not started and _compiles_on_processor(config.steps))
@@ -63,7 +66,8 @@ class Runtime:
             compiled=compiled,
             deterministic=config.deterministic or device.type == "cpu",
             rank=dist.get_rank() if started else 0,
-            world_size=dist.get_world_size() if started else 1,
+            world_size=world_size,
+            sharded=config.parallel == "fsdp" and world_size > 1,
         )
 
     @property
@@ -142,7 +146,7 @@ class Runtime:
         if self.deterministic:
             parts.append("deterministic")
         if self.world_size > 1:
-            parts.append(f"{self.world_size} processes")
+            parts.append(f"{self.world_size} processes with {'shards' if self.sharded else 'replicas'} of the model")
         return ", ".join(parts)
 
 
@@ -179,5 +183,16 @@ def _device(name: str) -> torch.device:
         if not torch.cuda.is_available():
             raise ArgumentError(f"train.device = {name!r}: no CUDA device is there; use auto or cpu")
         if ":" not in name:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            device = torch.device("cuda", _local_rank())
     return device
+
+
+def _local_rank() -> int:
+    """Which of this machine's accelerators is this process's."""
+    rank, accelerators = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= accelerators:
+        raise ArgumentError(
+            f"process {rank + 1} of this machine finds {accelerators} CUDA devices: "
+            f"start at most {accelerators} (torchrun --nproc-per-node {accelerators}), or use train.device = 'cpu'"
+        )
+    return rank

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from bloomery.errors import ArgumentError
 from bloomery.nn import FP8_MULTIPLE, TransformerLM
 from bloomery.optim import clip_gradients
 from bloomery.train.config import RunConfig
+from bloomery.train.distributed import reducing, share_work, whole
 from bloomery.train.loss import LanguageModelLoss
 from bloomery.train.optimizer import make_optimizer
 from bloomery.train.runtime import Runtime
@@ -46,12 +45,10 @@ class TrainStep:
         if runtime.fp8:
             _require_multiples(config)
             self.model.use_fp8()
-        self.loss = LanguageModelLoss(self.model, fast=self._fast, compiled=runtime.compiled)
+        # What fetches a layer's weights cannot be compiled with the layer.
+        self.loss = LanguageModelLoss(self.model, fast=self._fast, compiled=runtime.compiled, by_layer=runtime.sharded)
+        self._forward = share_work(self.loss, runtime)
         self.optimizer = make_optimizer(self.model, config.optimizer, config.schedule.max_lr, fast=self._fast)
-        self._forward: nn.Module = self.loss
-        if runtime.world_size > 1:
-            # The only buffers are RoPE's tables, the same everywhere.
-            self._forward = DistributedDataParallel(self.loss, broadcast_buffers=False)
 
     def __call__(self, batches: Iterator[tuple[Tensor, Tensor]], lr: float) -> tuple[Tensor, Tensor]:
         """One optimizer step, which waits for nothing on the device.
@@ -69,8 +66,7 @@ class TrainStep:
         for micro in range(self.micro_steps):
             inputs, targets = next(batches)
             # Gradients are summed over micro-batches here, and over processes with the last one.
-            partial = micro + 1 < self.micro_steps and isinstance(self._forward, DistributedDataParallel)
-            with self._forward.no_sync() if partial else nullcontext():  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+            with reducing(self._forward, enabled=micro + 1 == self.micro_steps):
                 with self.runtime.autocast():
                     loss: Tensor = self._forward(inputs, targets) / self.micro_steps
                 loss.backward()  # pyright: ignore[reportUnknownMemberType] - untyped in torch
@@ -82,8 +78,13 @@ class TrainStep:
 
     def _clip(self) -> Tensor:
         if not self._fast:
-            return clip_gradients(self.model.parameters(), self._max_l2_norm)
-        return nn.utils.clip_grad_norm_(self.model.parameters(), self._max_l2_norm)
+            return whole(clip_gradients(self.model.parameters(), self._max_l2_norm))
+        # In two steps, as `clip_grad_norm_` has them: of shards the norm is computed once, and not for every gradient.
+        parameters = list(self.model.parameters())
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = whole(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(parameters, self._max_l2_norm, norm)
+        return norm
 
 
 def _shares(config: RunConfig, runtime: Runtime) -> tuple[int, int]:

@@ -102,6 +102,8 @@ class Trainer:
         latest = self.checkpoints.latest()
         if resume and latest is not None:
             self.step = load_checkpoint(latest, self.model, self.optimizer)
+        # The first writes into the folder as soon as it trains: all must have read it.
+        runtime.wait()
         self._started_at = self.step
         self._train_seconds = 0.0
         self._last = Mark(runtime.device)
@@ -266,11 +268,12 @@ class Trainer:
             watcher.evaluated(self.step, found)
 
     def _save(self) -> None:
-        if self.runtime.is_main:
+        if self.runtime.is_main or self.runtime.sharded:
             current = self._evaluation if self._evaluated_at == self.step else None
             extra = {} if current is None else {"valid_loss": current.loss}
             path = self.checkpoints.path(self.step)
             save_checkpoint(self.model, self.optimizer, self.step, path, extra=extra)
+        if self.runtime.is_main:
             self.checkpoints.prune(self.config.checkpoint.keep)
         self.runtime.wait()
 

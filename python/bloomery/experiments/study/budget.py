@@ -174,11 +174,15 @@ def _plan(desk: Desk, workers: Workers, runs: int, share: float) -> Plan:
     per_run = seconds / rounds
     rung, speed = LADDER[0], workers.everywhere(measure_speed, dataclasses.asdict(LADDER[0]))
     for larger in LADDER[1:]:
-        # Larger models are computed at a higher rate: this errs on the side of finishing.
-        if _steps(larger, speed, per_run) * _tokens(larger) < _TOKENS_PER_PARAMETER * count_parameters(larger.model):
+        # Larger models are computed at a higher rate. On a processor this errs on the side of finishing; on an
+        # accelerator, to which the smallest is no work at all, by a factor of a hundred: there each is measured.
+        rate = speed
+        if workers.places.accelerator is not None:
+            rate = workers.everywhere(measure_speed, dataclasses.asdict(larger))
+        if _steps(larger, rate, per_run) * _tokens(larger) < _TOKENS_PER_PARAMETER * count_parameters(larger.model):
             break
-        rung = larger
-    if rung is not LADDER[0]:
+        rung, speed = larger, rate
+    if rung is not LADDER[0] and workers.places.accelerator is None:
         speed = workers.everywhere(measure_speed, dataclasses.asdict(rung))
     steps = max(_steps(rung, speed, per_run), _FEWEST_STEPS)
     desk.say(

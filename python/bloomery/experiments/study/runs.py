@@ -31,6 +31,8 @@ Stability = Literal["stable", "unstable", "diverged"]
 
 _OUTCOME = "outcome.json"
 _POLL_SECONDS = 0.5
+# Small models leave gaps on an accelerator, in which others are computed. Speeds are measured in all places at a time.
+_RUNS_ON_AN_ACCELERATOR = 4
 _CHUNK = 1 << 24
 # A loss that is higher than before the first step by this factor has been thrown back, not merely noisy.
 _THROWN_BACK = 1.05
@@ -111,20 +113,30 @@ class Places:
     threads: int
     accelerator: str | None
     """Its name; None for a processor."""
+    accelerators: int = 0
 
     @classmethod
-    def find(cls, runs: int) -> "Places":
-        """A place for each accelerator, or else the processor's cores shared among as many runs as there are."""
-        if torch.cuda.is_available():
-            return cls(torch.cuda.device_count(), torch.get_num_threads(), torch.cuda.get_device_name(0))
+    def find(cls, runs: int, *, alone: bool = False) -> "Places":
+        """Places on every accelerator, or else the processor's cores shared among as many runs as there are.
+
+        Args:
+            runs: How many there are.
+            alone: Whether a run has an accelerator for itself.
+        """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if torch.cuda.is_available():
+            accelerators = torch.cuda.device_count()
+            each = 1 if alone else max(min(_RUNS_ON_AN_ACCELERATOR, runs // accelerators, cores // accelerators), 1)
+            return cls(each * accelerators, torch.get_num_threads(), torch.cuda.get_device_name(0), accelerators)
         count = min(runs, cores)
         return cls(count, cores // count, None)
 
     def __str__(self) -> str:
         """In words."""
         if self.accelerator is not None:
-            return f"{self.count} {self.accelerator}, one run on each at a time"
+            each = self.count // self.accelerators
+            at_a_time = "one run" if each == 1 else f"{each} runs"
+            return f"{self.accelerators} {self.accelerator}, {at_a_time} on each at a time"
         threads = "thread" if self.threads == 1 else "threads"
         runs = "run" if self.count == 1 else "runs"
         return f"a processor, {self.count} {runs} at a time on {self.threads} {threads} each"
@@ -181,9 +193,15 @@ class Workers:
 
 
 @contextmanager
-def workers(desk: Desk, runs: int) -> Generator[Workers]:
-    """Starts the processes for a study of so many runs, and ends them, saving what they do, whatever happens."""
-    places = Places.find(runs)
+def workers(desk: Desk, runs: int, *, alone: bool = False) -> Generator[Workers]:
+    """Starts the processes for a study of so many runs, and ends them, saving what they do, whatever happens.
+
+    Args:
+        desk: The study's.
+        runs: How many there are.
+        alone: Whether a run has an accelerator, and its memory, for itself.
+    """
+    places = Places.find(runs, alone=alone)
     # Spawned: torch's threads and CUDA do not survive a fork.
     context = multiprocessing.get_context("spawn")
     free: Any = context.Queue()
@@ -244,7 +262,7 @@ def _start(free: Any, places: Places) -> None:
     if places.accelerator is None:
         torch.set_num_threads(places.threads)
     else:
-        os.environ["LOCAL_RANK"] = str(place)  # which of the accelerators the trainer takes
+        os.environ["LOCAL_RANK"] = str(place % places.accelerators)  # which of the accelerators the trainer takes
 
 
 def _train(values: dict[str, Any]) -> bool:
