@@ -47,8 +47,7 @@ def tokenizer(forty: Path) -> Tokenizer:
 def bucket() -> Iterator[str]:
     """The URL of a bucket in a server of moto's, which the cluster's nodes know too."""
     pytest.importorskip("moto", reason="moto is not installed: pip install 'bloomery[dev]'")
-    boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("s3fs")
+    s3fs = pytest.importorskip("s3fs")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -72,7 +71,7 @@ def bucket() -> Iterator[str]:
                 assert server.poll() is None, "moto's server ended"
                 assert time.monotonic() < deadline, "moto's server does not start"
                 time.sleep(0.1)
-        boto3.client("s3").create_bucket(Bucket="corpus")
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir("corpus")
         yield "s3://corpus"
     finally:
         server.kill()
