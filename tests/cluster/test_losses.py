@@ -17,6 +17,8 @@ pytest.importorskip("ray", reason="ray is not installed: pip install 'bloomery[r
 
 from bloomery.cluster import Ray
 
+pytestmark = pytest.mark.losses
+
 END = "<|endoftext|>"
 # A regex is slower than a named scheme by far: tasks last long enough to be met.
 PATTERN = r"\p{L}+| ?[^\s\p{L}]+|\s+"
