@@ -38,7 +38,8 @@ def test_usage_errors_are_one_line(command: tuple[str, ...]) -> None:
 
 
 README = Path(__file__).parents[2] / "README.md"
-README_COMMANDS = re.findall(r"^bloomery .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+# A backslash at its end joins a line to the next, as in the shell.
+README_COMMANDS = re.findall(r"^bloomery .*$", README.read_text(encoding="utf-8").replace("\\\n", ""), re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", README_COMMANDS)

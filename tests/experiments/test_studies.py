@@ -23,7 +23,9 @@ from bloomery.tokenizer.inspect import Token
 MakeDesk = Callable[..., Desk]
 
 
-def test_unicode(make_desk: MakeDesk, tmp_path: Path) -> None:
+def test_unicode(make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As some libraries do.
+    monkeypatch.setattr(sys, "excepthook", lambda *_: None)
     page = unicode.run(make_desk("unicode"))
     results = page.results
     assert ">>> chr(0)\n'\\x00'\n" in results["nul"]

@@ -2,6 +2,7 @@
 
 import code
 import io
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -137,10 +138,15 @@ def transcript(lines: Sequence[str]) -> str:
     console = code.InteractiveConsole()
     console.write = output.write  # pyright: ignore[reportAttributeAccessIssue] - where it prints tracebacks
     more = False
-    with redirect_stdout(output):
-        for line in lines:
-            output.write(f"{'...' if more else '>>>'} {line}".rstrip() + "\n")
-            more = console.push(line)
+    # The console leaves tracebacks to a hook, where a library has set one.
+    hook, sys.excepthook = sys.excepthook, sys.__excepthook__
+    try:
+        with redirect_stdout(output):
+            for line in lines:
+                output.write(f"{'...' if more else '>>>'} {line}".rstrip() + "\n")
+                more = console.push(line)
+    finally:
+        sys.excepthook = hook
     return output.getvalue()
 
 
