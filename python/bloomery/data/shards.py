@@ -13,8 +13,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from bloomery.tokenizer import manifest
 
-_HEADER = 128
-"""Bytes of a ``.npy`` file before its ids."""
 # Shards that stay mapped: a process may have some 65,000 maps.
 _MAPPED = 256
 
@@ -45,7 +43,7 @@ class Shards:
         dtype = np.dtype(made.dtype).newbyteorder("<")
         paths = [folder / shard.file for shard in made.shards]
         for path, shard in zip(paths, made.shards, strict=True):
-            size, wanted = path.stat().st_size, _HEADER + shard.tokens * dtype.itemsize
+            size, wanted = path.stat().st_size, manifest.shard_bytes(shard.tokens, made.dtype)
             if size != wanted:
                 what = f"has {size} bytes where the manifest says {wanted}: copy it again, or encode the text again"
                 raise manifest.broken(str(path), what)

@@ -8,7 +8,7 @@ from bloomery.tokenizer import pieces, storage
 from bloomery.tokenizer.pieces import PIECE_BYTES, Piece
 from bloomery.tokenizer.progress import ProgressCallback, Tally
 from bloomery.tokenizer.shards import ShardTask, encode_shards
-from bloomery.tokenizer.work import Counting, Encoding, Record
+from bloomery.tokenizer.work import Counting, Encoding, Part, Record
 
 _SINGLE = (".npy", ".bin")
 
@@ -73,11 +73,13 @@ class Local:
             return with_min_count(counting.count(paths, counting.num_threads, progress), counting.min_count)
         work = pieces.plan(paths, self._piece_bytes, counting.cutter())
         tally = Tally(progress, sum(piece.bytes for piece in work))
-        counts = counting.add_up(())
-        for piece in work:
-            counts = counts.merge(counting.count_pieces([piece], counting.num_threads, tally.within))
-            tally.add(piece.bytes)
-        return with_min_count(counts, counting.min_count)
+
+        def parts() -> Iterator[Part]:
+            for piece in work:
+                yield from counting.count_pieces([piece], counting.num_threads, tally.within).parts(1)
+                tally.add(piece.bytes)
+
+        return with_min_count(counting.add_up(parts()), counting.min_count)
 
     def encode(
         self, encoding: Encoding, paths: Sequence[str], output: str, progress: ProgressCallback | None

@@ -6,10 +6,13 @@
 import json
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from bloomery.errors import InputError
 from bloomery.tokenizer import storage
 
 NAME = "manifest.json"
+_HEADER_BYTES = 128  # of a shard, before its ids
 _FORMAT = "bloomery.shards"
 _VERSION = 1
 
@@ -54,6 +57,11 @@ class Manifest(NamedTuple):
     def bytes(self) -> int:
         """Bytes of text that all shards were made from."""
         return sum(shard.bytes for shard in self.shards)
+
+
+def shard_bytes(tokens: int, dtype: str) -> int:
+    """The size of a shard's file."""
+    return _HEADER_BYTES + tokens * np.dtype(dtype).itemsize
 
 
 def write(manifest: Manifest, folder: str) -> None:

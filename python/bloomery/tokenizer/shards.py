@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
 from bloomery.tokenizer import manifest, pieces, storage
 from bloomery.tokenizer.fingerprint import fingerprint
 from bloomery.tokenizer.manifest import Manifest, Shard
@@ -132,8 +130,7 @@ def _finished(folder: str, job: str, dtype: str, found: dict[str, int]) -> dict[
     with ThreadPoolExecutor(_READS) as pool:
         contents = pool.map(storage.read, [storage.join(folder, name) for name in names])
         records = [Record(*json.loads(content)) for content in contents]
-    # 128 bytes of header, then the ids.
-    sizes = {record.number: 128 + record.tokens * np.dtype(dtype).itemsize for record in records}
+    sizes = {record.number: manifest.shard_bytes(record.tokens, dtype) for record in records}
     return {record.number: record for record in records if found.get(shard_name(record.number)) == sizes[record.number]}
 
 

@@ -3,28 +3,19 @@
 use super::cache::WordCache;
 use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Line, Value};
 use super::pending::Pending;
+use super::slots::Slots;
 use crate::hash;
-use crate::memory::{huge, prefetch, reserve};
+use crate::memory::{prefetch, reserve};
 
 /// Words looked up at once: enough to ask for their memory ahead of time, few enough that it stays in the nearest cache.
 const GROUP: usize = 256;
-/// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
-const PROBES: usize = 16;
-/// Slots to begin with (128 KiB).
-const FIRST: usize = 1 << 12;
-
-/// An open-addressing table of bounded size, which is emptied when it is full. Results do not depend on what it holds.
+/// Short words; ids that are too many for a slot stand in the [`WordCache`]. Results do not depend on what it holds.
 ///
 /// Tried, and no faster: a small table of the most frequent words before this one. What it saves in misses of the caches it
 /// costs in instructions, for the one word in twenty that is not there.
 #[derive(Debug)]
 pub(super) struct Front {
-    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters. Of a line,
-    /// the left slot is taken first.
-    lines: Vec<Line>,
-    taken: usize,
-    /// The number of slots may grow to this.
-    most: usize,
+    slots: Slots,
     /// Whether the processor has what [`fast`] needs.
     fast: bool,
     /// The words being looked up. Kept, because to clear it would cost more than to use it.
@@ -47,9 +38,8 @@ impl Front {
     /// [`Front::new`], with or without what only some processors have.
     pub(super) fn on(most: usize, fast: bool) -> Front {
         let fast = fast && fast::is_supported();
-        debug_assert!(most.is_power_of_two() && most >= FIRST);
         let wanted = Wanted { keys: [Key::EMPTY; GROUP], lines: [0; GROUP] };
-        Front { lines: vec![Line::default(); FIRST / 2], taken: 0, most, fast, wanted }
+        Front { slots: Slots::new(most), fast, wanted }
     }
 
     /// Adds the ids of the words of `text` that follow each other from `start` and end at `ends` to `pending`, or those that
@@ -98,7 +88,8 @@ impl Front {
     fn want(&mut self, text: &[u8], start: usize, ends: &[usize]) {
         // Where the last word begins, so that which way to load is asked once, and not of each word.
         let last = ends.len().checked_sub(2).map_or(start, |nth| ends[nth]);
-        let Front { lines, wanted, .. } = self;
+        let Front { slots, wanted, .. } = self;
+        let lines = slots.lines();
         if last + hash::INLINE > text.len() {
             let line = if self.fast { fast::line } else { line };
             want(lines, wanted, start, ends, |start, len| hash::load(text, start, len), line);
@@ -122,10 +113,10 @@ impl Front {
     unsafe fn copy_known(&self, nth: usize, end: usize, to: *mut u32, count: usize) -> (usize, usize) {
         if self.fast {
             // SAFETY: the processor has what it needs, and the contract is the same.
-            unsafe { fast::copy_known(&self.lines, &self.wanted, nth, end, to, count) }
+            unsafe { fast::copy_known(self.slots.lines(), &self.wanted, nth, end, to, count) }
         } else {
             // SAFETY: the contract is the same.
-            unsafe { copy_known(&self.lines, &self.wanted, nth, end, to, count) }
+            unsafe { copy_known(self.slots.lines(), &self.wanted, nth, end, to, count) }
         }
     }
 
@@ -133,32 +124,13 @@ impl Front {
     #[inline(never)]
     fn elsewhere(&mut self, nth: usize) -> Option<Value> {
         let (key, first) = (self.wanted.keys[nth], self.wanted.lines[nth] as usize);
-        for at in self.probes(first) {
-            let Line { keys, values } = self.lines[at];
-            if let Some(slot) = keys.iter().position(|known| *known == key) {
-                // A word that is asked for often comes to stand where it is looked for first. All slots in between are taken,
-                // so the one that makes room is still found.
-                if at == first {
-                    return Some(values[slot]);
-                }
-                let other = &mut self.lines[first];
-                let (other_key, other_value) = (other.keys[slot], other.values[slot]);
-                (other.keys[slot], other.values[slot]) = (key, values[slot]);
-                (self.lines[at].keys[slot], self.lines[at].values[slot]) = (other_key, other_value);
-                return Some(values[slot]);
-            }
-            if keys[1] == Key::EMPTY {
-                break;
-            }
+        let (at, slot) = self.slots.find(first, |known, _| known == key)?;
+        let value = self.slots.lines()[at].values[slot];
+        if at != first {
+            // A word that is asked for often comes to stand where it is looked for first.
+            self.slots.exchange(first, at, slot);
         }
-        None
-    }
-
-    /// The lines in which a word may stand, in order; it stands before the first empty slot.
-    #[inline(always)]
-    fn probes(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
-        let mask = self.lines.len() - 1;
-        (0..PROBES).map(move |step| (first + step) & mask)
+        Some(value)
     }
 
     /// Has the word at hand from now on.
@@ -167,49 +139,21 @@ impl Front {
         // Room is made for so many.
         let number = value[INLINE_IDS];
         assert!(number as usize <= INLINE_IDS || number >= BESIDE, "{number} ids in a slot");
-        if self.taken >= self.most / 4 * 3 {
-            self.clear();
-        } else if self.taken >= self.lines.len() && self.lines.len() * 2 < self.most {
-            self.grow();
+        if self.slots.is_full() {
+            self.slots.clear();
         }
-        self.place(key, value);
+        let hash = if self.fast { fast::line } else { line };
+        self.slots.make_room(hash);
+        let first = self.slots.first(hash(key));
+        // It may have been missed twice.
+        if self.slots.find(first, |known, _| known == key).is_none() {
+            self.slots.place(first, key, value);
+        }
     }
 
     /// Forgets all words.
     pub(super) fn clear(&mut self) {
-        self.lines.fill(Line::default());
-        self.taken = 0;
-    }
-
-    /// Puts a word in its place; without a free one near where it belongs it is not kept.
-    #[inline]
-    fn place(&mut self, key: Key, value: Value) {
-        let first = if self.fast { fast::line(key) } else { line(key) } as usize & (self.lines.len() - 1);
-        for at in self.probes(first) {
-            let Line { keys, values } = &mut self.lines[at];
-            for (known, place) in keys.iter_mut().zip(values) {
-                if *known == Key::EMPTY {
-                    (*known, *place) = (key, value);
-                    self.taken += 1;
-                    return;
-                }
-                // It may have been missed twice.
-                if *known == key {
-                    return;
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let bigger = huge((self.lines.len() * 4).min(self.most / 2), Line::default());
-        self.taken = 0;
-        for Line { keys, values } in std::mem::replace(&mut self.lines, bigger) {
-            for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
-                self.place(key, value);
-            }
-        }
+        self.slots.clear();
     }
 }
 

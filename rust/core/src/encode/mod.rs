@@ -14,6 +14,7 @@ mod npy;
 mod offsets;
 mod pending;
 mod selection;
+mod slots;
 mod splits;
 mod stream;
 mod text;

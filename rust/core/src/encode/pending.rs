@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::beside;
 use super::cache::WordCache;
 use super::front::Front;
 use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Value};
@@ -97,6 +98,9 @@ impl Pending {
     pub(super) fn find(&mut self, cache: &WordCache, text: &[u8]) {
         let Pending { missed, found, unknown, .. } = self;
         let first = std::mem::replace(found, missed.len());
+        if first == missed.len() {
+            return;
+        }
         for word in missed[first..].iter().filter(|word| word.key.is_long()) {
             cache.prefetch(word.key);
         }
@@ -198,7 +202,7 @@ impl Pending {
             // SAFETY: this and what follows reads ids that are there, or up to `WIDTH` behind, where `known` has memory, and
             // writes to where the ids belong, or up to `WIDTH` behind, where `ids` has room; what was written behind is
             // written anew, or not part of the length.
-            unsafe { copy(known.as_ptr().add(from), to.add(end), at - from) };
+            unsafe { copy::<WIDTH>(known.as_ptr().add(from), to.add(end), at - from) };
             end += at - from;
             from = *at;
             if value[INLINE_IDS] as usize <= INLINE_IDS {
@@ -207,35 +211,40 @@ impl Pending {
                 end += value[INLINE_IDS] as usize;
             } else {
                 let ids = elsewhere(value);
-                // SAFETY: as above.
-                unsafe { to.add(end).copy_from_nonoverlapping(ids.as_ptr(), ids.len()) };
+                // SAFETY: as above. Behind ids beside the slots is memory up to a whole `beside::WIDTH` of them.
+                unsafe {
+                    match value[INLINE_IDS] {
+                        UNKNOWN => to.add(end).copy_from_nonoverlapping(ids.as_ptr(), ids.len()),
+                        _ => copy::<{ beside::WIDTH }>(ids.as_ptr(), to.add(end), ids.len()),
+                    }
+                }
                 end += ids.len();
             }
         }
         marked.extend(marks.map(|&(at, _)| end + at - from));
         // SAFETY: as above, and with this all ids up to the new length are written.
         unsafe {
-            copy(known.as_ptr().add(from), to.add(end), known.len() - from);
+            copy::<WIDTH>(known.as_ptr().add(from), to.add(end), known.len() - from);
             ids.set_len(end + known.len() - from);
         }
         self.clear();
     }
 }
 
-/// Copies `count` ids, and up to [`WIDTH`] more.
+/// Copies `count` ids, and those behind them up to a whole `W`.
 ///
 /// # Safety
 /// There is memory for so many at both places, which don't overlap.
 #[inline(always)]
-unsafe fn copy(from: *const u32, to: *mut u32, count: usize) {
+unsafe fn copy<const W: usize>(from: *const u32, to: *mut u32, count: usize) {
     let mut done = 0;
     while done < count {
         // SAFETY: by the contract of the function; what is copied need not have been written.
         unsafe {
-            let from: *const [std::mem::MaybeUninit<u32>; WIDTH] = from.add(done).cast();
-            to.add(done).cast::<[std::mem::MaybeUninit<u32>; WIDTH]>().write_unaligned(from.read_unaligned());
+            let from: *const [std::mem::MaybeUninit<u32>; W] = from.add(done).cast();
+            to.add(done).cast::<[std::mem::MaybeUninit<u32>; W]>().write_unaligned(from.read_unaligned());
         }
-        done += WIDTH;
+        done += W;
     }
 }
 

@@ -15,9 +15,9 @@ use crate::parallel::thread_count;
 use crate::pretokenize::Visit;
 use crate::tokenizer::Tokenizer;
 
-/// Slots of the cache for single texts (128 KiB): it is made with the tokenizer and kept.
+/// Slots of each of the two tables for single texts (128 KiB): they are made with the tokenizer and kept.
 const SMALL_CACHE: usize = 1 << 12;
-/// Most slots of the cache of a thread that encodes much (64 MiB, and at most 96 MiB for what does not fit them).
+/// Most slots of either table of a thread that encodes much (64 MiB, and at most 96 MiB for what does not fit them).
 const LARGE_CACHE: usize = 1 << 21;
 /// Most of either kept by a tokenizer.
 const KEPT: usize = 16;

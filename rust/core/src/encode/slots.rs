@@ -1,0 +1,116 @@
+//! An open-addressing table of bounded size, which is emptied when it is full.
+
+use super::line::{Key, Line, Value};
+use crate::memory::huge;
+
+/// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
+const PROBES: usize = 16;
+/// Slots to begin with (128 KiB).
+const FIRST: usize = 1 << 12;
+
+/// Words by key. Who uses it says by which hash a word's place is found.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters. Of a line,
+    /// the left slot is taken first.
+    lines: Vec<Line>,
+    taken: usize,
+    /// The number of slots may grow to this.
+    most: usize,
+}
+
+impl Slots {
+    /// A table that grows to at most `most` slots, a power of two.
+    pub(super) fn new(most: usize) -> Slots {
+        debug_assert!(most.is_power_of_two() && most >= FIRST);
+        Slots { lines: vec![Line::default(); FIRST / 2], taken: 0, most }
+    }
+
+    #[inline(always)]
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The most bytes that the slots may come to take.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.most / 2 * size_of::<Line>()
+    }
+
+    /// The line in which a word with that hash is looked for first.
+    #[inline(always)]
+    pub(super) fn first(&self, hash: u64) -> usize {
+        hash as usize & (self.lines.len() - 1)
+    }
+
+    /// The lines in which a word may stand, in order; it stands before the first empty slot.
+    #[inline(always)]
+    fn probes(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.lines.len() - 1;
+        (0..PROBES).map(move |step| (first + step) & mask)
+    }
+
+    /// The line and the slot of the word that `is_wanted` says is the one, looked for from line `first` on.
+    #[inline(always)]
+    pub(super) fn find(&self, first: usize, is_wanted: impl Fn(Key, &Value) -> bool) -> Option<(usize, usize)> {
+        for at in self.probes(first) {
+            let Line { keys, values } = &self.lines[at];
+            for slot in 0..2 {
+                if is_wanted(keys[slot], &values[slot]) {
+                    return Some((at, slot));
+                }
+            }
+            if keys[1] == Key::EMPTY {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Exchanges what stands in a slot of two lines. All slots between them are taken, so both words are still found.
+    #[inline]
+    pub(super) fn exchange(&mut self, one: usize, other: usize, slot: usize) {
+        let (first, second) = (self.lines[one], self.lines[other]);
+        (self.lines[one].keys[slot], self.lines[one].values[slot]) = (second.keys[slot], second.values[slot]);
+        (self.lines[other].keys[slot], self.lines[other].values[slot]) = (first.keys[slot], first.values[slot]);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.taken >= self.most / 4 * 3
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.lines.fill(Line::default());
+        self.taken = 0;
+    }
+
+    /// Makes room for more words, where there may be more.
+    #[inline]
+    pub(super) fn make_room(&mut self, hash: impl Fn(Key) -> u64) {
+        if self.taken >= self.lines.len() && self.lines.len() * 2 < self.most {
+            self.grow(hash);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, hash: impl Fn(Key) -> u64) {
+        let bigger = huge((self.lines.len() * 4).min(self.most / 2), Line::default());
+        self.taken = 0;
+        for Line { keys, values } in std::mem::replace(&mut self.lines, bigger) {
+            for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
+                self.place(self.first(hash(key)), key, value);
+            }
+        }
+    }
+
+    /// Puts a word that is not there in its place; without a free one near where it belongs it is not kept.
+    pub(super) fn place(&mut self, first: usize, key: Key, value: Value) {
+        for at in self.probes(first) {
+            let Line { keys, values } = &mut self.lines[at];
+            if let Some(slot) = keys.iter().position(|&key| key == Key::EMPTY) {
+                (keys[slot], values[slot]) = (key, value);
+                self.taken += 1;
+                return;
+            }
+        }
+    }
+}
