@@ -234,8 +234,7 @@ def _open(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.partition("://")[0]
         raise ArgumentError(
-            f"{url}: {protocol}:// is read through fsspec and its package for {protocol}: pip install fsspec and that "
-            f"({error})"
+            f"{url}: {protocol}:// needs fsspec and its package for {protocol}, and one is not installed: {error}"
         ) from error
     except ValueError as error:
         raise ArgumentError(f"{url}: {error}") from error

@@ -46,7 +46,7 @@ def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[
     # CUDA graphs, of the compiled code (mode="reduce-overhead") as well as of the whole forward and backward pass
     # (118.1 ms became 117.8 with GPT-2 small, 19.5 became 19.8 with the 17M model, 263 stayed with GPT-2 XL): the
     # launches are hidden behind the work, as nothing in a step waits for the device. What a profile of a few steps does
-    # not account for is not gaps between kernels but the clock, which falls when the device is busy for seconds.
+    # not account for stays under replay, so it is not gaps between kernels: perhaps the clock, which falls under load.
     # mode="max-autotune" compiles for minutes.
     if by_layer:
         for layer in model.layers:
