@@ -235,6 +235,10 @@ fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     batch.flush(text, visit)
 }
 
+/// How far ahead of a window its text is asked for: processors do not foresee reads beyond the end of a page.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 2 << 10;
+
 /// What [`scan_bytes`] does, a window at a time.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -243,6 +247,7 @@ fn scan_windows<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
+        crate::memory::prefetch(text, at + AHEAD);
         let window = Window::at::<S>(text, at);
         let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
         match ends {
