@@ -28,7 +28,7 @@ impl Tokenizer {
         let groups = groups(texts);
         let threads = thread_count(threads).min(groups.len().max(1));
         let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
-        let bytes = texts.iter().map(|text| text.len()).sum();
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let encode = |texts: &&[&str], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
             let mut last = ids.len();
             let mut encoding = Encoding::new(self, lent.scratch(), control, ids);
@@ -39,7 +39,7 @@ impl Tokenizer {
             let ends = encoding.finish().into_iter();
             Ok(ends.map(|end| (end - std::mem::replace(&mut last, end)) as u64).collect::<Vec<_>>())
         };
-        let (ids, counts) = gather(&groups, threads, bytes, || pool.lend(), encode)?;
+        let (ids, counts) = gather(&groups, threads, bytes, || pool.lend(bytes / threads), encode)?;
         let mut offsets = Vec::with_capacity(texts.len() + 1);
         offsets.push(0);
         let mut end = 0;

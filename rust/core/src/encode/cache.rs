@@ -15,7 +15,7 @@ pub(super) struct WordCache {
 impl WordCache {
     /// A cache that grows to at most `most` slots, a power of two.
     pub(super) fn new(most: usize) -> WordCache {
-        WordCache { slots: Slots::new(most), beside: Beside::default() }
+        WordCache { slots: Slots::new(most, 0), beside: Beside::default() }
     }
 
     /// Forgets all words if there are too many, and makes room for more otherwise. What was found is then lost.

@@ -115,7 +115,7 @@ impl Tokenizer {
         options: &EncodeFilesOptions,
         control: &Control,
     ) -> Result<()> {
-        let mut lent = self.large_scratch().lend();
+        let mut lent = self.large_scratch().lend(0);
         let scratch = lent.scratch();
         let mut ids = Vec::new();
         loop {

@@ -30,16 +30,16 @@ struct Wanted {
 }
 
 impl Front {
-    /// A table that grows to at most `most` slots, a power of two.
-    pub(super) fn new(most: usize) -> Front {
-        Front::on(most, true)
+    /// A table that grows to at most `most` slots, a power of two, and has room for about `words` words to begin with.
+    pub(super) fn new(most: usize, words: usize) -> Front {
+        Front::on(most, words, true)
     }
 
     /// [`Front::new`], with or without what only some processors have.
-    pub(super) fn on(most: usize, fast: bool) -> Front {
+    pub(super) fn on(most: usize, words: usize, fast: bool) -> Front {
         let fast = fast && fast::is_supported();
         let wanted = Wanted { keys: [Key::EMPTY; GROUP], lines: [0; GROUP] };
-        Front { slots: Slots::new(most), fast, wanted }
+        Front { slots: Slots::new(most, words), fast, wanted }
     }
 
     /// Adds the ids of the words of `text` that follow each other from `start` and end at `ends` to `pending`, or those that

@@ -1,6 +1,7 @@
 //! The cache lines that known words stand in: a word that fits is its own key, and has its ids beside it.
 
 use crate::hash::{hash_long, hash_short};
+use crate::memory::Zero;
 
 /// A word of up to this many bytes is its own key.
 pub(super) const INLINE: usize = 15;
@@ -68,3 +69,6 @@ pub(super) struct Line {
     pub(super) keys: [Key; 2],
     pub(super) values: [Value; 2],
 }
+
+// SAFETY: numbers of zero bits are zero.
+unsafe impl Zero for Line {}

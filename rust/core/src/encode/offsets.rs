@@ -24,7 +24,7 @@ impl Tokenizer {
         let selection = self.select(allowed)?;
         let mut ids = Vec::new();
         let mut spans: Vec<Range<usize>> = Vec::new();
-        let mut lent = self.scratch().lend();
+        let mut lent = self.scratch().lend(text.len());
         let scratch = lent.scratch();
         selection.raw.split(text, |piece| {
             let (raw, raw_start) = match piece {

@@ -276,7 +276,7 @@ mod tests {
             })
             .collect();
         for (most, fast) in [(1 << 12, false), (1 << 12, true), (1 << 16, false), (1 << 16, true)] {
-            let (mut front, mut cache) = (Front::on(most, fast), WordCache::new(most));
+            let (mut front, mut cache) = (Front::on(most, 0, fast), WordCache::new(most));
             let (mut pending, mut joined, mut forgotten) = (Pending::default(), 0, 0);
             let (mut ids, mut marked) = (vec![7], vec![]);
             let (mut expected, mut expected_marks) = (vec![7], vec![]);

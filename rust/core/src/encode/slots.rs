@@ -1,7 +1,7 @@
 //! An open-addressing table of bounded size, which is emptied when it is full.
 
 use super::line::{Key, Line, Value};
-use crate::memory::huge;
+use crate::memory::Zeroed;
 
 /// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
 const PROBES: usize = 16;
@@ -11,19 +11,20 @@ const FIRST: usize = 1 << 12;
 /// Words by key. Who uses it says by which hash a word's place is found.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters. Of a line,
-    /// the left slot is taken first.
-    lines: Vec<Line>,
+    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters: a word that
+    /// is not where it belongs takes several times as long. Of a line, the left slot is taken first.
+    lines: Zeroed<Line>,
     taken: usize,
     /// The number of slots may grow to this.
     most: usize,
 }
 
 impl Slots {
-    /// A table that grows to at most `most` slots, a power of two.
-    pub(super) fn new(most: usize) -> Slots {
+    /// A table that grows to at most `most` slots, a power of two. It has room for about as many words as `words` to begin
+    /// with: memory that was left behind in growing had to be cleared, too.
+    pub(super) fn new(most: usize, words: usize) -> Slots {
         debug_assert!(most.is_power_of_two() && most >= FIRST);
-        Slots { lines: vec![Line::default(); FIRST / 2], taken: 0, most }
+        Slots { lines: lines((words * 2).next_power_of_two().clamp(FIRST, most)), taken: 0, most }
     }
 
     #[inline(always)]
@@ -93,9 +94,9 @@ impl Slots {
 
     #[cold]
     fn grow(&mut self, hash: impl Fn(Key) -> u64) {
-        let bigger = huge((self.lines.len() * 4).min(self.most / 2), Line::default());
+        let bigger = lines((self.lines.len() * 8).min(self.most));
         self.taken = 0;
-        for Line { keys, values } in std::mem::replace(&mut self.lines, bigger) {
+        for &Line { keys, values } in std::mem::replace(&mut self.lines, bigger).iter() {
             for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
                 self.place(self.first(hash(key)), key, value);
             }
@@ -113,4 +114,8 @@ impl Slots {
             }
         }
     }
+}
+
+fn lines(slots: usize) -> Zeroed<Line> {
+    Zeroed::new(slots / 2)
 }

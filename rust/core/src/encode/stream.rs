@@ -72,7 +72,7 @@ impl StreamEncoder {
         self.enough = 0;
         let text = std::mem::take(&mut self.pending);
         let StreamEncoder { tokenizer, selection, control, .. } = self;
-        tokenizer.encode_into(&text, selection, tokenizer.scratch().lend().scratch(), control, ids)
+        tokenizer.encode_into(&text, selection, tokenizer.scratch().lend(text.len()).scratch(), control, ids)
     }
 
     /// Encodes what no further text can change; returns how much of `pending` that is.
@@ -80,7 +80,7 @@ impl StreamEncoder {
         let StreamEncoder { tokenizer, selection, control, pending, .. } = self;
         let matcher = selection.only_matcher();
         let (head, open) = decided_matches(matcher, pending);
-        let mut lent = tokenizer.scratch().lend();
+        let mut lent = tokenizer.scratch().lend(0);
         let mut encoding = Encoding::new(tokenizer, lent.scratch(), control, ids);
         matcher.split(&pending[..head], |piece| match piece {
             Piece::Token(id, _) => {

@@ -21,6 +21,9 @@ const SMALL_CACHE: usize = 1 << 12;
 const LARGE_CACHE: usize = 1 << 21;
 /// Most of either kept by a tokenizer.
 const KEPT: usize = 16;
+/// In so many bytes of a long text there is one word that was not there before. (Of an English one; in others there are
+/// more, and the table grows.)
+const BYTES_PER_WORD: usize = 300;
 /// Texts from this many bytes on are worth a large cache.
 const LARGE_TEXT: usize = 1 << 18;
 /// Bytes of a text that one thread encodes at a time.
@@ -36,9 +39,10 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    fn new(slots: usize) -> Scratch {
+    /// Memory for a text of about `bytes` bytes.
+    fn new(slots: usize, bytes: usize) -> Scratch {
         Scratch {
-            front: Front::new(slots),
+            front: Front::new(slots, bytes / BYTES_PER_WORD),
             cache: WordCache::new(slots),
             word: WordScratch::default(),
             pending: Pending::default(),
@@ -60,12 +64,14 @@ pub(crate) struct ScratchPool {
 pub(crate) struct Lent<'a> {
     pool: &'a ScratchPool,
     scratch: Option<Scratch>,
+    /// How much text there is.
+    bytes: usize,
 }
 
 impl ScratchPool {
     /// Memory for single texts.
     pub(crate) fn small() -> ScratchPool {
-        ScratchPool { kept: Mutex::new(vec![Scratch::new(SMALL_CACHE)]), slots: SMALL_CACHE }
+        ScratchPool { kept: Mutex::new(vec![Scratch::new(SMALL_CACHE, 0)]), slots: SMALL_CACHE }
     }
 
     /// Memory for threads that encode much.
@@ -73,14 +79,15 @@ impl ScratchPool {
         ScratchPool { kept: Mutex::default(), slots: LARGE_CACHE }
     }
 
-    pub(crate) fn lend(&self) -> Lent<'_> {
-        Lent { pool: self, scratch: self.kept.try_lock().ok().and_then(|mut kept| kept.pop()) }
+    /// Memory to encode about `bytes` bytes of text with.
+    pub(crate) fn lend(&self, bytes: usize) -> Lent<'_> {
+        Lent { pool: self, scratch: self.kept.try_lock().ok().and_then(|mut kept| kept.pop()), bytes }
     }
 }
 
 impl Lent<'_> {
     pub(crate) fn scratch(&mut self) -> &mut Scratch {
-        self.scratch.get_or_insert_with(|| Scratch::new(self.pool.slots))
+        self.scratch.get_or_insert_with(|| Scratch::new(self.pool.slots, self.bytes))
     }
 }
 
@@ -205,7 +212,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, allowed: &Allowed) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
         let mut ids = Vec::with_capacity(text.len() / BYTES_PER_ID + 8);
-        let mut lent = if text.len() < LARGE_TEXT { self.scratch().lend() } else { self.large_scratch().lend() };
+        let mut lent = if text.len() < LARGE_TEXT { self.scratch() } else { self.large_scratch() }.lend(text.len());
         self.encode_into(text, &selection, lent.scratch(), &Control::default(), &mut ids)?;
         Ok(ids)
     }
@@ -230,9 +237,9 @@ impl Tokenizer {
         control: &Control,
     ) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
-        let lend = || self.large_scratch().lend();
         let threads = thread_count(threads).min(text.len().div_ceil(PART)).max(1);
         let parts = if threads == 1 { vec![text] } else { selection.parts(text, PART) };
+        let lend = || self.large_scratch().lend(text.len() / threads);
         let encode = |part: &&str, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
             self.encode_into(part, &selection, lent.scratch(), control, ids)
         };
