@@ -40,7 +40,7 @@ impl Tokenizer {
         }
         let byte_ids = byte_ids(&vocab)?;
         let pairs = PairTable::new(&definition, &vocab, &byte_ids)?;
-        let bpe = Bpe::new(&vocab, byte_ids, pairs, definition.whole_words);
+        let bpe = Bpe::new(&vocab, &byte_ids, pairs, definition.whole_words);
         for AddedToken { content, id, .. } in &definition.added_tokens {
             vocab.insert_added(content.as_bytes(), *id)?;
         }

@@ -1,4 +1,4 @@
-//! Joining words of up to 64 bytes, several at a time.
+//! Joining words of up to 63 bytes, several at a time.
 //!
 //! A word is joined by looking for the lowest rank again and again, which for so few tokens beats any data structure. What
 //! takes time is to wait for the pair table, which is larger than the nearest caches: so a word that has asked for its two
@@ -7,183 +7,239 @@
 //! Tried and slower: taking the longest token that the text begins with and that stays apart from the one before (a trie,
 //! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before.
 
-use crate::merges::{LIMIT, NOWHERE, PairTable, Place};
+use std::ops::Range;
+
+use crate::hash;
+use crate::merges::{LIMIT, NO_TOKEN, NOWHERE, PairTable, Place, Token};
 
 /// Bytes of the longest word.
-pub(super) const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 63;
 /// Words joined at a time.
 const LANES: usize = 8;
+/// A key has the place below the rank.
+const PLACES: u32 = 64;
 /// The keys of places at which nothing can be joined begin here.
-const LAST: u32 = LIMIT * LONGEST as u32;
-/// Places whose keys are compared at once.
-const STRIDE: usize = 8;
+const LAST: u32 = LIMIT * PLACES;
 
-/// A word being joined. All arrays go by the place of a token's first byte.
+/// A word of fewer than `W` bytes that is being joined. All arrays go by the place of a token's first byte.
+///
+/// Before the first token, too, and behind the last, there is one that joins with nothing, so that none is a special case.
+/// The place of both is never that of a byte: the one before the first, at -1, is at `W - 1`.
 #[derive(Debug, Clone)]
-struct Lane {
+#[repr(align(64))]
+struct Lane<const W: usize> {
     /// The rank of the pair of the token here and the next, and the place: the lowest key is the leftmost lowest rank.
-    keys: [u32; LONGEST],
-    tokens: [u32; LONGEST],
-    /// Where tokens start.
+    keys: [u32; W],
+    tokens: [Token; W],
+    /// Where tokens start, that behind the last among them.
     starts: u64,
-    len: usize,
-    /// Two places whose pairs were asked for and have not been looked at. Where there is nothing to ask, it is for a place
-    /// at which nothing can be joined anyway, and nowhere: a branch would be mispredicted as often as not.
-    asked: [(u8, Place); 2],
+    /// Two places whose pairs were asked for and have not been looked at.
+    asked: [(u32, Place); 2],
     /// Which of the words this is.
     word: usize,
 }
 
-/// Memory for joining, and where the results are.
+/// Words of fewer than `W` bytes, and memory for joining them.
 #[derive(Debug)]
-pub(super) struct Lanes {
-    lanes: Vec<Lane>,
-    ids: Vec<u32>,
-    /// By word: where its ids are.
-    spans: Vec<(usize, usize)>,
+struct Lanes<const W: usize> {
+    lanes: Vec<Lane<W>>,
+    /// Which of the words they are.
+    words: Vec<usize>,
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        let lane =
-            Lane { keys: [LAST; LONGEST], tokens: [0; LONGEST], starts: 0, len: 0, asked: [(0, NOWHERE); 2], word: 0 };
-        Lanes { lanes: vec![lane; LANES], ids: Vec::new(), spans: Vec::new() }
+/// Memory for joining.
+#[derive(Debug, Default)]
+pub(super) struct Joiner {
+    short: Lanes<16>,
+    middle: Lanes<32>,
+    long: Lanes<64>,
+}
+
+/// Where results go: `ids`, in no order, and by word where its ids are.
+pub(super) struct Joined<'a> {
+    pub(super) ids: &'a mut Vec<u32>,
+    pub(super) spans: &'a mut Vec<Range<usize>>,
+}
+
+impl Joiner {
+    /// Joins the words of `text` that lie at those of `words` (none empty) that are not longer than [`LONGEST`] and are
+    /// `wanted`. The others, too, get a span, an empty one.
+    pub(super) fn join(
+        &mut self,
+        pairs: &PairTable,
+        text: &[u8],
+        words: &[Range<usize>],
+        wanted: impl Fn(&[u8]) -> bool,
+        mut joined: Joined<'_>,
+    ) {
+        joined.spans.clear();
+        joined.spans.resize(words.len(), 0..0);
+        let Joiner { short, middle, long } = self;
+        // Where `Lanes::words` of the right length goes on, so that no branch depends on the length.
+        for (number, word) in words.iter().enumerate() {
+            let of_its_length = match word.len() {
+                0..16 => &mut short.words,
+                16..32 => &mut middle.words,
+                32..=LONGEST => &mut long.words,
+                _ => continue,
+            };
+            if wanted(&text[word.clone()]) {
+                of_its_length.push(number);
+            }
+        }
+        short.join(pairs, text, words, &mut joined);
+        middle.join(pairs, text, words, &mut joined);
+        long.join(pairs, text, words, &mut joined);
     }
 }
 
-impl Lanes {
-    /// Joins `words` (none empty or longer than [`LONGEST`]); [`Lanes::ids`] then has the results.
-    pub(super) fn join<'w>(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], words: impl Iterator<Item = &'w [u8]>) {
+impl<const W: usize> Default for Lanes<W> {
+    fn default() -> Self {
+        let lane =
+            Lane { keys: [LAST; W], tokens: [NO_TOKEN; W], starts: 0, asked: [(W as u32 - 1, NOWHERE); 2], word: 0 };
+        Lanes { lanes: vec![lane; LANES], words: Vec::new() }
+    }
+}
+
+impl<const W: usize> Lanes<W> {
+    fn join(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
         #[cfg(target_arch = "x86_64")]
         if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
-            return unsafe { self.join_avx2(pairs, byte_ids, words) };
+            return unsafe { self.join_avx2(pairs, text, words, joined) };
         }
-        self.join_portable(pairs, byte_ids, words);
+        self.join_portable(pairs, text, words, joined);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn join_avx2<'w>(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], words: impl Iterator<Item = &'w [u8]>) {
-        self.join_portable(pairs, byte_ids, words);
+    fn join_avx2(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
+        self.join_portable(pairs, text, words, joined);
     }
 
     #[inline(always)]
-    fn join_portable<'w>(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], words: impl Iterator<Item = &'w [u8]>) {
-        self.ids.clear();
-        self.spans.clear();
-        let mut words = words.enumerate();
+    fn join_portable(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
+        let Lanes { lanes, words: numbers } = self;
+        let mut numbers = numbers.drain(..);
         let mut busy = 0;
         while busy < LANES
-            && let Some((number, word)) = words.next()
+            && let Some(number) = numbers.next()
         {
-            self.lanes[busy].begin(pairs, byte_ids, word, number);
-            self.spans.push((0, 0));
+            lanes[busy].begin(pairs, text, &words[number], number);
             busy += 1;
         }
         while busy > 0 {
             // All lanes learn before any looks for its lowest key: keys written one by one and read at once right behind
             // would have to reach the cache in between.
-            for lane in &mut self.lanes[..busy] {
+            for lane in &mut lanes[..busy] {
                 lane.learn_asked(pairs);
             }
             let mut at = 0;
             while at < busy {
-                let lane = &mut self.lanes[at];
+                let lane = &mut lanes[at];
                 if lane.join_lowest(pairs) {
                     at += 1;
                     continue;
                 }
-                self.spans[lane.word] = (self.ids.len(), lane.starts.count_ones() as usize);
-                let mut starts = lane.starts;
-                while starts != 0 {
-                    self.ids.push(lane.tokens[starts.trailing_zeros() as usize]);
-                    starts &= starts - 1;
-                }
-                if let Some((number, word)) = words.next() {
-                    lane.begin(pairs, byte_ids, word, number);
-                    self.spans.push((0, 0));
+                joined.spans[lane.word] = lane.append_to(joined.ids);
+                if let Some(number) = numbers.next() {
+                    lane.begin(pairs, text, &words[number], number);
                     at += 1;
                 } else {
                     busy -= 1;
-                    self.lanes.swap(at, busy);
+                    lanes.swap(at, busy);
                 }
             }
         }
     }
-
-    /// The ids of the word of that number.
-    pub(super) fn ids(&self, word: usize) -> &[u32] {
-        let (start, count) = self.spans[word];
-        &self.ids[start..start + count]
-    }
 }
 
-impl Lane {
+impl<const W: usize> Lane<W> {
     #[inline(always)]
-    fn begin(&mut self, pairs: &PairTable, byte_ids: &[u32; 256], word: &[u8], number: usize) {
-        debug_assert!((1..=LONGEST).contains(&word.len()));
+    fn begin(&mut self, pairs: &PairTable, text: &[u8], word: &Range<usize>, number: usize) {
+        let len = word.len();
+        debug_assert!((1..W).contains(&len));
         self.word = number;
-        self.len = word.len();
-        self.starts = u64::MAX >> (LONGEST - word.len());
-        self.asked = [(word.len() as u8 - 1, NOWHERE); 2];
-        self.keys[..word.len().next_multiple_of(STRIDE).max(2 * STRIDE)].fill(LAST);
-        for (place, &byte) in word.iter().enumerate() {
-            self.tokens[place] = byte_ids[usize::from(byte)];
+        self.starts = (2 << len) - 1;
+        self.asked = [(W as u32 - 1, NOWHERE); 2];
+        // Sixteen bytes at a time, whatever the length.
+        for first in (0..W).step_by(hash::INLINE) {
+            let keys = &mut self.keys[first..first + hash::INLINE];
+            if first >= len {
+                keys.fill(LAST);
+                continue;
+            }
+            let start = word.start + first;
+            let bytes = hash::load(text, start, (word.end - start).min(hash::INLINE)).to_le_bytes();
+            let behind = text.get(start + hash::INLINE).copied().unwrap_or(0);
+            let mut place = first;
+            let mut next = bytes[1..].iter().copied().chain([behind]);
+            for ((key, token), &byte) in keys.iter_mut().zip(&mut self.tokens[first..]).zip(&bytes) {
+                *token = pairs.token_of_byte(byte);
+                let rank = pairs.rank_of_bytes(byte, next.next().unwrap_or(0));
+                *key = if place + 1 < len { rank * PLACES + place as u32 } else { LAST };
+                place += 1;
+            }
         }
-        for (place, two) in word.windows(2).enumerate() {
-            self.learn(place, pairs.rank_of_bytes(two[0], two[1]));
-        }
-    }
-
-    #[inline(always)]
-    fn learn(&mut self, place: usize, rank: u32) {
-        self.keys[place] = rank.min(LIMIT) * LONGEST as u32 + place as u32;
+        self.tokens[len] = NO_TOKEN;
+        self.tokens[W - 1] = NO_TOKEN;
     }
 
     /// Takes what was asked for.
     #[inline(always)]
     fn learn_asked(&mut self, pairs: &PairTable) {
         for (place, pair) in self.asked {
-            self.learn(usize::from(place), pairs.rank_at(pair));
+            self.keys[place as usize % W] = pairs.rank_at(pair) * PLACES + place;
         }
     }
 
     /// Makes one join and asks for the pairs that come of it; false when none is left.
     #[inline(always)]
     fn join_lowest(&mut self, pairs: &PairTable) -> bool {
-        let lowest = if self.len <= 2 * STRIDE {
-            lowest(&self.keys[..2 * STRIDE])
-        } else {
-            lowest(&self.keys[..self.len.next_multiple_of(STRIDE)])
-        };
+        let lowest = lowest(&self.keys);
         if lowest >= LAST {
             return false;
         }
-        let place = lowest as usize % LONGEST;
+        let place = lowest as usize % W;
         let behind = self.starts & (u64::MAX - 1) << place;
-        let swallowed = behind.trailing_zeros() as usize % LONGEST;
+        let swallowed = behind.trailing_zeros() as usize % W;
+        let behind = behind & (behind - 1);
+        let next = behind.trailing_zeros() as usize % W;
+        let before = self.starts & ((1 << place) - 1);
+        let last = (u64::BITS - 1).wrapping_sub(before.leading_zeros()) as usize % W;
+        let token = pairs.joined(lowest / PLACES);
         self.starts &= !(1 << swallowed);
         self.keys[swallowed] = LAST;
-        self.tokens[place] = pairs.joined(lowest / LONGEST as u32);
-        let behind = behind & (behind - 1);
-        let right = pairs.place(self.tokens[place], self.tokens[behind.trailing_zeros() as usize % LONGEST]);
-        let right = if behind == 0 { NOWHERE } else { right };
-        let before = self.starts & ((1 << place) - 1);
-        let last = (LONGEST - 1).wrapping_sub(before.leading_zeros() as usize) % LONGEST;
-        let left = pairs.place(self.tokens[last], self.tokens[place]);
-        let (last, left) = if before == 0 { (swallowed, NOWHERE) } else { (last, left) };
-        pairs.prefetch(right);
-        pairs.prefetch(left);
-        self.asked = [(place as u8, right), (last as u8, left)];
+        self.tokens[place] = token;
+        self.asked = [
+            (place as u32, pairs.ask(token, self.tokens[next])),
+            (last as u32, pairs.ask(self.tokens[last], token)),
+        ];
         true
+    }
+
+    /// Appends the ids of the tokens; returns where they are.
+    #[inline(always)]
+    fn append_to(&self, ids: &mut Vec<u32>) -> Range<usize> {
+        let mut starts = self.starts;
+        let count = starts.count_ones() as usize - 1;
+        let first = ids.len();
+        ids.resize((first + count).next_multiple_of(4), 0);
+        // Four are written whether there are so many or not: a loop that stops at the last is mispredicted there.
+        for four in ids[first..].chunks_mut(4).take(count.div_ceil(4)) {
+            for id in four {
+                *id = self.tokens[starts.trailing_zeros() as usize % W].id;
+                starts &= starts.wrapping_sub(1);
+            }
+        }
+        first..first + count
     }
 }
 
 #[inline(always)]
-fn lowest(keys: &[u32]) -> u32 {
-    let mut lowest = [u32::MAX; STRIDE];
-    for keys in keys.chunks_exact(STRIDE) {
+fn lowest<const W: usize>(keys: &[u32; W]) -> u32 {
+    let mut lowest = [u32::MAX; 8];
+    for keys in keys.chunks_exact(8) {
         for (lowest, &key) in lowest.iter_mut().zip(keys) {
             *lowest = key.min(*lowest);
         }

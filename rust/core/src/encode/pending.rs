@@ -56,15 +56,14 @@ struct Unknown {
     text: Vec<u8>,
     words: Vec<Range<usize>>,
     ids: Vec<u32>,
-    /// Where the ids of each word end.
-    ends: Vec<usize>,
+    /// Where the ids of each word are.
+    spans: Vec<Range<usize>>,
 }
 
 impl Unknown {
     /// The ids of the word of that number.
     fn ids(&self, number: usize) -> &[u32] {
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.ids[start..self.ends[number]]
+        &self.ids[self.spans[number].clone()]
     }
 
     fn clear(&mut self) {
@@ -73,7 +72,7 @@ impl Unknown {
         self.text.shrink_to(TEXT_KEPT);
         self.words.clear();
         self.ids.clear();
-        self.ends.clear();
+        self.spans.clear();
     }
 }
 
@@ -151,13 +150,13 @@ impl Pending {
         &mut self,
         front: &mut Front,
         cache: &mut WordCache,
-        join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<usize>),
+        join: impl FnOnce(&[u8], &[Range<usize>], &mut Vec<u32>, &mut Vec<Range<usize>>),
     ) {
         let Pending { missed, unknown, .. } = self;
         if unknown.which.is_empty() {
             return;
         }
-        join(&unknown.text, &unknown.words, &mut unknown.ids, &mut unknown.ends);
+        join(&unknown.text, &unknown.words, &mut unknown.ids, &mut unknown.spans);
         for (number, (&nth, word)) in unknown.which.iter().zip(&unknown.words).enumerate() {
             let (Missed { key, value, .. }, ids) = (&mut missed[nth], unknown.ids(number));
             if *key == Key::NONE {
@@ -297,11 +296,12 @@ mod tests {
                 pending.mark();
                 expected_marks.push(expected.len());
                 if pending.is_enough() || round == 599 {
-                    pending.join(&mut front, &mut cache, |text, words, ids, ends| {
+                    pending.join(&mut front, &mut cache, |text, words, ids, spans| {
                         joined += words.len();
                         for word in words {
+                            let first = ids.len();
                             ids.extend(ids_of(&text[word.clone()]));
-                            ends.push(ids.len());
+                            spans.push(first..ids.len());
                         }
                     });
                     pending.append_to(&cache, &mut ids, &mut marked);

@@ -180,8 +180,8 @@ impl<'a> Encoding<'a> {
 
     fn settle(&mut self) {
         let Encoding { tokenizer, scratch: Scratch { front, cache, word, pending }, ids, marked, .. } = self;
-        pending.join(front, cache, |text, words, ids, ends| {
-            tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, ends);
+        pending.join(front, cache, |text, words, ids, spans| {
+            tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, spans);
         });
         pending.append_to(cache, ids, marked);
         // Nothing of what was found is used any more.

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::lanes::{self, Lanes};
+use super::lanes::{self, Joined, Joiner};
 use super::memo::Memo;
 use super::splits::Splits;
-use crate::merges::{NEVER, PairTable};
+use crate::merges::{LIMIT, NEVER, PairTable};
 use crate::vocab::Vocab;
 
 /// Longer words are joined in windows of this many bytes.
@@ -25,7 +25,6 @@ const MEMORY: usize = 1 << 16;
 /// The rules by which the tokens of a word are joined.
 #[derive(Debug)]
 pub(crate) struct Bpe {
-    byte_ids: [u32; 256],
     pairs: PairTable,
     /// Tokens that joining might not make of their bytes, where words that are tokens are not to be joined.
     whole_words: FxHashMap<Box<[u8]>, u32>,
@@ -36,9 +35,8 @@ pub(crate) struct Bpe {
 /// Memory for joining words, kept from word to word.
 #[derive(Debug)]
 pub(crate) struct WordScratch {
-    /// For words, and for the windows of long ones.
-    lanes: Lanes,
-    windows: Lanes,
+    joiner: Joiner,
+    windows: Windows,
     heap: HeapScratch,
     memo: Memo,
     seam: Vec<u8>,
@@ -48,14 +46,22 @@ pub(crate) struct WordScratch {
 impl Default for WordScratch {
     fn default() -> Self {
         WordScratch {
-            lanes: Lanes::default(),
-            windows: Lanes::default(),
+            joiner: Joiner::default(),
+            windows: Windows::default(),
             heap: HeapScratch::default(),
             memo: Memo::new(MEMORY),
             seam: Vec::new(),
             middle: Vec::new(),
         }
     }
+}
+
+/// Windows of long words: where they are, and what they were joined to.
+#[derive(Debug, Default)]
+struct Windows {
+    words: Vec<Range<usize>>,
+    ids: Vec<u32>,
+    spans: Vec<Range<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -79,15 +85,15 @@ const NONE: u32 = u32::MAX;
 
 impl Bpe {
     /// `vocab` has the tokens that joining makes. With `whole_words` a word that is one of them is not joined but looked up.
-    pub(crate) fn new(vocab: &Vocab, byte_ids: [u32; 256], pairs: PairTable, whole_words: bool) -> Bpe {
-        let splits = pairs.is_monotone(vocab.size()).then(|| Splits::new(&byte_ids, &pairs, vocab.size()));
+    pub(crate) fn new(vocab: &Vocab, byte_ids: &[u32; 256], pairs: PairTable, whole_words: bool) -> Bpe {
+        let splits = pairs.is_monotone(vocab.size()).then(|| Splits::new(byte_ids, &pairs, vocab.size()));
         let is_made = |id: u32| splits.as_ref().is_some_and(|splits| splits.is_made(id));
         let unmade = vocab.iter().filter(|&(id, token)| whole_words && token.len() > 1 && !is_made(id));
         let whole_words = unmade.map(|(id, token)| (token.into(), id)).collect();
-        Bpe { byte_ids, pairs, whole_words, splits }
+        Bpe { pairs, whole_words, splits }
     }
 
-    /// Appends the ids of each of `words` in `text` to `ids`, and to `ends` where they end there.
+    /// Appends the ids of `words` in `text` to `ids`, in no order; `spans` then has where those of each are.
     pub(crate) fn encode(
         &self,
         vocab: &Vocab,
@@ -95,34 +101,38 @@ impl Bpe {
         words: &[Range<usize>],
         scratch: &mut WordScratch,
         ids: &mut Vec<u32>,
-        ends: &mut Vec<usize>,
+        spans: &mut Vec<Range<usize>>,
     ) {
-        let words = words.iter().map(|word| &text[word.clone()]);
         let is_whole = |word: &[u8]| !self.whole_words.is_empty() && self.whole_words.contains_key(word);
         let Some(splits) = &self.splits else {
+            spans.clear();
             for word in words {
+                let word = &text[word.clone()];
+                let first = ids.len();
                 match self.whole_words.get(word) {
                     Some(&id) => ids.push(id),
                     None => self.join_long(word, &mut scratch.heap, ids),
                 }
-                ends.push(ids.len());
+                spans.push(first..ids.len());
             }
             return;
         };
-        let mut lanes = std::mem::take(&mut scratch.lanes);
-        lanes.join(&self.pairs, &self.byte_ids, words.clone().filter(|word| word.len() <= SHORT && !is_whole(word)));
-        let mut joined = 0..;
-        for word in words {
+        scratch.joiner.join(&self.pairs, text, words, |word| !is_whole(word), Joined { ids, spans });
+        if words.iter().all(|word| word.len() <= SHORT) && self.whole_words.is_empty() {
+            return;
+        }
+        for (word, span) in words.iter().zip(spans) {
+            let word = &text[word.clone()];
+            let first = ids.len();
             if is_whole(word) {
                 ids.extend(self.whole_words.get(word));
-            } else if word.len() <= SHORT {
-                ids.extend(joined.next().map(|number| lanes.ids(number)).unwrap_or_default());
-            } else {
+            } else if word.len() > SHORT {
                 self.join_windows(vocab, splits, word, scratch, ids);
+            } else {
+                continue;
             }
-            ends.push(ids.len());
+            *span = first..ids.len();
         }
-        scratch.lanes = lanes;
     }
 
     /// Joins a word of any length (up to 2^32 bytes) by a heap of (rank, place).
@@ -132,13 +142,14 @@ impl Bpe {
         let mut ranks = std::mem::take(heap).into_vec();
         ranks.clear();
         for (i, &byte) in word.iter().enumerate() {
-            let rank = word.get(i + 1).map_or(NEVER, |&next| self.pairs.rank_of_bytes(byte, next));
+            let rank = word.get(i + 1).map_or(LIMIT, |&next| self.pairs.rank_of_bytes(byte, next));
+            let rank = if rank < LIMIT { rank } else { NEVER };
             if rank != NEVER {
                 ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
             }
             let previous = if i == 0 { NONE } else { i as u32 - 1 };
             let next = if i + 1 == word.len() { NONE } else { i as u32 + 1 };
-            nodes.push(Node { id: self.byte_ids[usize::from(byte)], rank, previous, next });
+            nodes.push(Node { id: self.pairs.token_of_byte(byte).id, rank, previous, next });
         }
         *heap = BinaryHeap::from(ranks);
         while let Some(Reverse(entry)) = heap.pop() {
@@ -149,7 +160,7 @@ impl Bpe {
             }
             let swallowed = nodes[at].next as usize;
             let next = nodes[swallowed].next;
-            let id = self.pairs.joined(rank);
+            let id = self.pairs.joined(rank).id;
             nodes[swallowed].rank = NEVER;
             nodes[at].id = id;
             nodes[at].next = next;
@@ -188,9 +199,13 @@ impl Bpe {
         let first = ids.len();
         let mut windows = std::mem::take(&mut scratch.windows);
         for part in word.chunks(WINDOWS * SHORT) {
-            windows.join(&self.pairs, &self.byte_ids, part.chunks(SHORT));
-            for number in 0..part.len().div_ceil(SHORT) {
-                self.append(vocab, splits, first, windows.ids(number), scratch, ids);
+            let Windows { words, ids: parts, spans } = &mut windows;
+            words.clear();
+            words.extend((0..part.len()).step_by(SHORT).map(|start| start..(start + SHORT).min(part.len())));
+            parts.clear();
+            scratch.joiner.join(&self.pairs, part, words, |_| true, Joined { ids: parts, spans });
+            for span in spans {
+                self.append(vocab, splits, first, &parts[span.clone()], scratch, ids);
             }
         }
         scratch.windows = windows;
@@ -268,7 +283,7 @@ mod tests {
         definition.vocab.iter().for_each(|(token, id)| vocab.insert(token, *id).unwrap());
         let byte_ids = std::array::from_fn(|byte| vocab.id(&[byte as u8]).unwrap());
         let pairs = PairTable::new(definition, &vocab, &byte_ids).unwrap();
-        let bpe = Bpe::new(&vocab, byte_ids, pairs, definition.whole_words);
+        let bpe = Bpe::new(&vocab, &byte_ids, pairs, definition.whole_words);
         (vocab, bpe)
     }
 
@@ -317,8 +332,9 @@ mod tests {
                 let expected = by_definition(&vocab, &bpe, &word);
                 let mut ids = Vec::new();
                 let whole = std::slice::from_ref(&(0..word.len())).to_vec();
-                bpe.encode(&vocab, &word, &whole, &mut scratch, &mut ids, &mut Vec::new());
-                prop_assert_eq!(&ids, &expected);
+                let mut spans = Vec::new();
+                bpe.encode(&vocab, &word, &whole, &mut scratch, &mut ids, &mut spans);
+                prop_assert_eq!(&ids[spans[0].clone()], &expected);
                 ids.clear();
                 bpe.join_long(&word, &mut scratch.heap, &mut ids);
                 prop_assert_eq!(&ids, &expected);
