@@ -9,7 +9,6 @@
 
 use std::ops::Range;
 
-use crate::hash;
 use crate::merges::{LIMIT, NO_TOKEN, NOWHERE, PairTable, Place, Token};
 
 /// Bytes of the longest word.
@@ -20,6 +19,13 @@ const LANES: usize = 8;
 const PLACES: u32 = 64;
 /// The keys of places at which nothing can be joined begin here.
 const LAST: u32 = LIMIT * PLACES;
+
+/// Bytes of a word that are looked at together.
+const AT_ONCE: usize = 16;
+/// So many bytes have to lie behind the last word in its text.
+pub(super) const PADDING: usize = AT_ONCE + 1;
+/// Ids that are written together.
+const SLACK: usize = 4;
 
 /// A word of fewer than `W` bytes that is being joined. All arrays go by the place of a token's first byte.
 ///
@@ -62,8 +68,8 @@ pub(super) struct Joined<'a> {
 }
 
 impl Joiner {
-    /// Joins the words of `text` that lie at those of `words` (none empty) that are not longer than [`LONGEST`] and are
-    /// `wanted`. The others, too, get a span, an empty one.
+    /// Joins those of `words` (none empty) that are not longer than [`LONGEST`] and are `wanted`; the others get an empty span.
+    /// They lie in `text`, which has [`PADDING`] bytes behind the last.
     pub(super) fn join(
         &mut self,
         pairs: &PairTable,
@@ -75,7 +81,6 @@ impl Joiner {
         joined.spans.clear();
         joined.spans.resize(words.len(), 0..0);
         let Joiner { short, middle, long } = self;
-        // Where `Lanes::words` of the right length goes on, so that no branch depends on the length.
         for (number, word) in words.iter().enumerate() {
             let of_its_length = match word.len() {
                 0..16 => &mut short.words,
@@ -87,9 +92,14 @@ impl Joiner {
                 of_its_length.push(number);
             }
         }
-        short.join(pairs, text, words, &mut joined);
-        middle.join(pairs, text, words, &mut joined);
-        long.join(pairs, text, words, &mut joined);
+        // A word has no more ids than bytes.
+        let room = words.iter().map(Range::len).sum::<usize>() + SLACK;
+        let mut end = joined.ids.len();
+        joined.ids.resize(end + room, 0);
+        short.join(pairs, text, words, &mut joined, &mut end);
+        middle.join(pairs, text, words, &mut joined, &mut end);
+        long.join(pairs, text, words, &mut joined, &mut end);
+        joined.ids.truncate(end);
     }
 }
 
@@ -102,23 +112,23 @@ impl<const W: usize> Default for Lanes<W> {
 }
 
 impl<const W: usize> Lanes<W> {
-    fn join(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
+    fn join(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
         #[cfg(target_arch = "x86_64")]
         if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
-            return unsafe { self.join_avx2(pairs, text, words, joined) };
+            return unsafe { self.join_avx2(pairs, text, words, joined, end) };
         }
-        self.join_portable(pairs, text, words, joined);
+        self.join_portable(pairs, text, words, joined, end);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn join_avx2(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
-        self.join_portable(pairs, text, words, joined);
+    fn join_avx2(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
+        self.join_portable(pairs, text, words, joined, end);
     }
 
     #[inline(always)]
-    fn join_portable(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
+    fn join_portable(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
         let Lanes { lanes, words: numbers } = self;
         let mut numbers = numbers.drain(..);
         let mut busy = 0;
@@ -141,7 +151,9 @@ impl<const W: usize> Lanes<W> {
                     at += 1;
                     continue;
                 }
-                joined.spans[lane.word] = lane.append_to(joined.ids);
+                let count = lane.write_to(&mut joined.ids[*end..]);
+                joined.spans[lane.word] = *end..*end + count;
+                *end += count;
                 if let Some(number) = numbers.next() {
                     lane.begin(pairs, text, &words[number], number);
                     at += 1;
@@ -162,23 +174,21 @@ impl<const W: usize> Lane<W> {
         self.word = number;
         self.starts = (2 << len) - 1;
         self.asked = [(W as u32 - 1, NOWHERE); 2];
-        // Sixteen bytes at a time, whatever the length.
-        for first in (0..W).step_by(hash::INLINE) {
-            let keys = &mut self.keys[first..first + hash::INLINE];
+        // So many bytes at a time, whatever the length: a loop that ends with the word is mispredicted there.
+        for first in (0..W).step_by(AT_ONCE) {
+            let keys = &mut self.keys[first..first + AT_ONCE];
             if first >= len {
                 keys.fill(LAST);
                 continue;
             }
-            let start = word.start + first;
-            let bytes = hash::load(text, start, (word.end - start).min(hash::INLINE)).to_le_bytes();
-            let behind = text.get(start + hash::INLINE).copied().unwrap_or(0);
-            let mut place = first;
-            let mut next = bytes[1..].iter().copied().chain([behind]);
-            for ((key, token), &byte) in keys.iter_mut().zip(&mut self.tokens[first..]).zip(&bytes) {
-                *token = pairs.token_of_byte(byte);
-                let rank = pairs.rank_of_bytes(byte, next.next().unwrap_or(0));
-                *key = if place + 1 < len { rank * PLACES + place as u32 } else { LAST };
-                place += 1;
+            let Some(bytes) = text[word.start + first..].first_chunk::<{ AT_ONCE + 1 }>() else { unreachable!("padding") };
+            let tokens = &mut self.tokens[first..first + AT_ONCE];
+            for place in 0..AT_ONCE {
+                tokens[place] = pairs.token_of_byte(bytes[place]);
+                keys[place] = pairs.rank_of_bytes([bytes[place], bytes[place + 1]]);
+            }
+            for (key, place) in keys.iter_mut().zip(first as u32..) {
+                *key = if place + 1 < len as u32 { *key * PLACES + place } else { LAST };
             }
         }
         self.tokens[len] = NO_TOKEN;
@@ -218,21 +228,19 @@ impl<const W: usize> Lane<W> {
         true
     }
 
-    /// Appends the ids of the tokens; returns where they are.
+    /// Writes the ids of the tokens to `ids`, and other numbers behind them; returns how many there are.
     #[inline(always)]
-    fn append_to(&self, ids: &mut Vec<u32>) -> Range<usize> {
+    fn write_to(&self, ids: &mut [u32]) -> usize {
         let mut starts = self.starts;
         let count = starts.count_ones() as usize - 1;
-        let first = ids.len();
-        ids.resize((first + count).next_multiple_of(4), 0);
-        // Four are written whether there are so many or not: a loop that stops at the last is mispredicted there.
-        for four in ids[first..].chunks_mut(4).take(count.div_ceil(4)) {
-            for id in four {
+        // Some are written whether there are so many or not: a loop that stops at the last is mispredicted there.
+        for some in ids.chunks_exact_mut(SLACK).take(count.div_ceil(SLACK)) {
+            for id in some {
                 *id = self.tokens[starts.trailing_zeros() as usize % W].id;
                 starts &= starts.wrapping_sub(1);
             }
         }
-        first..first + count
+        count
     }
 }
 

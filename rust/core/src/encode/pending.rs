@@ -6,13 +6,14 @@ use std::ops::Range;
 use super::beside;
 use super::cache::WordCache;
 use super::front::Front;
+use super::lanes::PADDING;
 use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Value};
 use crate::memory::reserve;
 
 /// So many words that are not known are joined at once, or fewer if so many ids have come since the first of them: few
 /// enough that all of it stays near.
-const ENOUGH_UNKNOWN: usize = 48;
-const ENOUGH_KNOWN: usize = 1 << 12;
+const ENOUGH_UNKNOWN: usize = 192;
+const ENOUGH_KNOWN: usize = 1 << 14;
 /// Ids that are copied at once.
 const WIDTH: usize = 8;
 /// Memory for the text of words to be joined is given back above this.
@@ -156,6 +157,7 @@ impl Pending {
         if unknown.which.is_empty() {
             return;
         }
+        unknown.text.extend_from_slice(&[0; PADDING]);
         join(&unknown.text, &unknown.words, &mut unknown.ids, &mut unknown.spans);
         for (number, (&nth, word)) in unknown.which.iter().zip(&unknown.words).enumerate() {
             let (Missed { key, value, .. }, ids) = (&mut missed[nth], unknown.ids(number));

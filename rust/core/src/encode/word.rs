@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::lanes::{self, Joined, Joiner};
+use super::lanes::{self, Joined, Joiner, PADDING};
 use super::memo::Memo;
 use super::splits::Splits;
 use crate::merges::{LIMIT, NEVER, PairTable};
@@ -59,6 +59,8 @@ impl Default for WordScratch {
 /// Windows of long words: where they are, and what they were joined to.
 #[derive(Debug, Default)]
 struct Windows {
+    /// The text that they are in, with padding.
+    text: Vec<u8>,
     words: Vec<Range<usize>>,
     ids: Vec<u32>,
     spans: Vec<Range<usize>>,
@@ -93,7 +95,8 @@ impl Bpe {
         Bpe { pairs, whole_words, splits }
     }
 
-    /// Appends the ids of `words` in `text` to `ids`, in no order; `spans` then has where those of each are.
+    /// Appends the ids of `words` to `ids`, in no order; `spans` then has where those of each are. The words lie in `text`, which
+    /// has [`PADDING`] bytes behind the last.
     pub(crate) fn encode(
         &self,
         vocab: &Vocab,
@@ -142,7 +145,7 @@ impl Bpe {
         let mut ranks = std::mem::take(heap).into_vec();
         ranks.clear();
         for (i, &byte) in word.iter().enumerate() {
-            let rank = word.get(i + 1).map_or(LIMIT, |&next| self.pairs.rank_of_bytes(byte, next));
+            let rank = word.get(i + 1).map_or(LIMIT, |&next| self.pairs.rank_of_bytes([byte, next]));
             let rank = if rank < LIMIT { rank } else { NEVER };
             if rank != NEVER {
                 ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
@@ -199,11 +202,14 @@ impl Bpe {
         let first = ids.len();
         let mut windows = std::mem::take(&mut scratch.windows);
         for part in word.chunks(WINDOWS * SHORT) {
-            let Windows { words, ids: parts, spans } = &mut windows;
+            let Windows { text, words, ids: parts, spans } = &mut windows;
+            text.clear();
+            text.extend_from_slice(part);
+            text.extend_from_slice(&[0; PADDING]);
             words.clear();
             words.extend((0..part.len()).step_by(SHORT).map(|start| start..(start + SHORT).min(part.len())));
             parts.clear();
-            scratch.joiner.join(&self.pairs, part, words, |_| true, Joined { ids: parts, spans });
+            scratch.joiner.join(&self.pairs, text, words, |_| true, Joined { ids: parts, spans });
             for span in spans {
                 self.append(vocab, splits, first, &parts[span.clone()], scratch, ids);
             }
@@ -333,7 +339,8 @@ mod tests {
                 let mut ids = Vec::new();
                 let whole = std::slice::from_ref(&(0..word.len())).to_vec();
                 let mut spans = Vec::new();
-                bpe.encode(&vocab, &word, &whole, &mut scratch, &mut ids, &mut spans);
+                let text = [word.as_slice(), &[0; PADDING]].concat();
+                bpe.encode(&vocab, &text, &whole, &mut scratch, &mut ids, &mut spans);
                 prop_assert_eq!(&ids[spans[0].clone()], &expected);
                 ids.clear();
                 bpe.join_long(&word, &mut scratch.heap, &mut ids);

@@ -45,7 +45,7 @@ pub(crate) struct PairTable {
     joined: Vec<Token>,
     /// By byte.
     byte_tokens: Box<[Token; 256]>,
-    /// By first byte, and second byte times 256: the rank, or [`LIMIT`].
+    /// By the two bytes as a little-endian number: the rank, or [`LIMIT`].
     byte_ranks: Box<[u32; 1 << 16]>,
 }
 
@@ -123,8 +123,8 @@ impl PairTable {
 
     /// The rank of a pair of bytes, or [`LIMIT`] where it does not join.
     #[inline(always)]
-    pub(crate) fn rank_of_bytes(&self, left: u8, right: u8) -> u32 {
-        self.byte_ranks[usize::from(left) | usize::from(right) << 8]
+    pub(crate) fn rank_of_bytes(&self, two: [u8; 2]) -> u32 {
+        self.byte_ranks[usize::from(u16::from_le_bytes(two))]
     }
 
     /// The pairs (left, right, what they join to) in order of rank.

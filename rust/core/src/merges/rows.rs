@@ -108,7 +108,13 @@ impl Taken {
         let mut at = first;
         let at = loop {
             at = at.max(self.next_with_room(at / 64) * 64);
-            let taken = row.iter().fold(0, |taken, pair| taken | self.from(at - first + pair.1 as usize));
+            let mut taken = 0;
+            for pair in row {
+                taken |= self.from(at - first + pair.1 as usize);
+                if taken == u64::MAX {
+                    break;
+                }
+            }
             if taken != u64::MAX {
                 break at + taken.trailing_ones() as usize;
             }
