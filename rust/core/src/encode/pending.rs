@@ -16,6 +16,8 @@ const ENOUGH_UNKNOWN: usize = 192;
 const ENOUGH_KNOWN: usize = 1 << 14;
 /// Ids that are copied at once.
 const WIDTH: usize = 8;
+/// A power of two.
+const LAST: usize = 1 << 8;
 /// Memory for the text of words to be joined is given back above this.
 const TEXT_KEPT: usize = 1 << 16;
 /// In place of the number of ids of a word that is not known: they are those of the unknown word of the number that stands
@@ -49,10 +51,14 @@ struct Missed {
 }
 
 /// Words to be joined.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Unknown {
     /// Which of those missed each is.
     which: Vec<usize>,
+    keys: Vec<Key>,
+    /// By the lowest bits of a key's hash: the number of the unknown word that came last. A new word often comes several times
+    /// before it has been joined. What is left of words that are none any more does no harm.
+    last: [u32; LAST],
     /// The words, end to end: their text may be gone before they are joined.
     text: Vec<u8>,
     words: Vec<Range<usize>>,
@@ -61,7 +67,38 @@ struct Unknown {
     spans: Vec<Range<usize>>,
 }
 
+impl Default for Unknown {
+    fn default() -> Self {
+        Unknown {
+            which: Vec::new(),
+            keys: Vec::new(),
+            last: [0; LAST],
+            text: Vec::new(),
+            words: Vec::new(),
+            ids: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+}
+
 impl Unknown {
+    /// The number of a word, which is added if it is not there.
+    fn number(&mut self, key: Key, word: &[u8], nth: usize) -> u32 {
+        let new = self.which.len() as u32;
+        let last = std::mem::replace(&mut self.last[key.hash() as usize % LAST], new);
+        let is_word = |number: usize| self.keys[number] == key && &self.text[self.words[number].clone()] == word;
+        if last < new && is_word(last as usize) {
+            self.last[key.hash() as usize % LAST] = last;
+            return last;
+        }
+        self.which.push(nth);
+        self.keys.push(key);
+        let start = self.text.len();
+        self.text.extend_from_slice(word);
+        self.words.push(start..self.text.len());
+        new
+    }
+
     /// The ids of the word of that number.
     fn ids(&self, number: usize) -> &[u32] {
         &self.ids[self.spans[number].clone()]
@@ -69,6 +106,7 @@ impl Unknown {
 
     fn clear(&mut self) {
         self.which.clear();
+        self.keys.clear();
         self.text.clear();
         self.text.shrink_to(TEXT_KEPT);
         self.words.clear();
@@ -113,14 +151,7 @@ impl Pending {
             }
             let word = &text[word.clone()];
             let known = if key.is_long() { cache.find(*key, word) } else { None };
-            *value = known.unwrap_or_else(|| {
-                let number = unknown.which.len() as u32;
-                unknown.which.push(nth);
-                let start = unknown.text.len();
-                unknown.text.extend_from_slice(word);
-                unknown.words.push(start..unknown.text.len());
-                [number, 0, 0, UNKNOWN]
-            });
+            *value = known.unwrap_or_else(|| [unknown.number(*key, word, nth), 0, 0, UNKNOWN]);
         }
     }
 
