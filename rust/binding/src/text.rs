@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use bloomery_core::input::{Utf8Errors, text_of};
+use bloomery_core::input::{MaybeUtf8, Utf8Errors};
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
@@ -20,20 +20,19 @@ struct Place {
     start: usize,
 }
 
-/// The text of a `str` or of `bytes`. `index` is its place among several, for messages.
-pub fn text<'a>(object: &'a Bound<'_, PyAny>, invalid: Utf8Errors, index: Option<usize>) -> PyResult<Cow<'a, str>> {
+/// The text of a `str`, or `bytes`, which are still to be checked. `index` is its place among several, for messages.
+pub fn text<'a>(object: &'a Bound<'_, PyAny>, invalid: Utf8Errors, index: Option<usize>) -> PyResult<MaybeUtf8<'a>> {
     let place = Place { index, start: 0 };
     if let Ok(bytes) = object.cast::<PyBytes>() {
-        let origin = || index.map_or_else(|| "the text".into(), |index| format!("text {index}"));
-        return text_of(bytes.as_bytes(), invalid, origin).map_err(|error| errors::to_python(object.py(), error));
+        return Ok(MaybeUtf8::Bytes(bytes.as_bytes(), invalid));
     }
     let Ok(string) = object.cast::<PyString>() else {
         let place = index.map_or_else(String::new, |index| format!(" (text {index})"));
         return Err(PyTypeError::new_err(format!("text must be str or bytes, not {}{place}", type_name(object))));
     };
     match string.to_str() {
-        Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(error) => Ok(Cow::Owned(repaired(string, invalid, place, error)?.0)),
+        Ok(text) => Ok(text.into()),
+        Err(error) => Ok(MaybeUtf8::Text(Cow::Owned(repaired(string, invalid, place, error)?.0))),
     }
 }
 

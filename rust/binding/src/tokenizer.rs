@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bloomery_core::input::MaybeUtf8;
 use bloomery_core::{Allowed, Control, EncodeFilesOptions, Error, Result};
 use numpy::PyArray1;
 use pyo3::IntoPyObjectExt;
@@ -37,9 +38,10 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    fn ids(&self, py: Python<'_>, text: &str, allowed: &Allowed, threads: Threads) -> PyResult<Vec<u32>> {
-        self.run(py, text.len(), |control| match text.len() {
-            0..WATCH => self.engine.encode(text, allowed),
+    fn ids(&self, py: Python<'_>, text: &MaybeUtf8<'_>, allowed: &Allowed, threads: Threads) -> PyResult<Vec<u32>> {
+        let bytes = text.bytes().len();
+        self.run(py, bytes, |control| match bytes {
+            0..WATCH => self.engine.encode(&text.text(|| "the text".to_owned())?, allowed),
             _ => self.engine.encode_parallel(text, allowed, threads.0, control),
         })
     }
@@ -177,11 +179,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<usize> {
         let text = self::text(text, errors.0, None)?;
-        let allowed = &allowed_special.0;
-        if text.len() < WATCH {
-            return self.run(py, text.len(), |_| self.engine.count(&text, allowed));
-        }
-        Ok(self.ids(py, &text, allowed, num_threads)?.len())
+        Ok(self.ids(py, &text, &allowed_special.0, num_threads)?.len())
     }
 
     /// Encode text and say where each token lies in it.
@@ -250,9 +248,8 @@ impl Tokenizer {
         let objects = several(texts)?.collect::<PyResult<Vec<_>>>()?;
         let texts = objects.iter().enumerate().map(|(index, object)| text(object, errors.0, Some(index)));
         let texts = texts.collect::<PyResult<Vec<_>>>()?;
-        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let encode = |control: &Control| self.engine.encode_batch(&texts, &allowed_special.0, num_threads.0, control);
-        let (ids, offsets) = self.run(py, texts.iter().map(|text| text.len()).sum(), encode)?;
+        let (ids, offsets) = self.run(py, texts.iter().map(|text| text.bytes().len()).sum(), encode)?;
         if as_lists {
             let rows = offsets.windows(2).map(|ends| self.list(py, &ids[ends[0] as usize..ends[1] as usize]));
             return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
@@ -392,10 +389,7 @@ impl Tokenizer {
     /// Args:
     ///     token: The token's bytes, or its text.
     fn token_to_id(&self, token: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
-        if let Ok(bytes) = token.cast::<PyBytes>() {
-            return Ok(self.engine.token_id(bytes.as_bytes()));
-        }
-        Ok(self.engine.token_id(text(token, Errors::STRICT.0, None)?.as_bytes()))
+        Ok(self.engine.token_id(text(token, Errors::STRICT.0, None)?.bytes()))
     }
 
     /// Return the bytes of a token.

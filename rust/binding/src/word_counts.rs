@@ -40,10 +40,7 @@ impl WordCounts {
     fn new(py: Python<'_>, words: &Bound<'_, PyDict>, pattern: &str, special_tokens: SpecialTokens) -> PyResult<Self> {
         let mut counts = Vec::with_capacity(words.len());
         for (object, count) in words {
-            let word = match object.cast::<PyBytes>() {
-                Ok(bytes) => bytes.as_bytes().to_vec(),
-                Err(_) => text(&object, Utf8Errors::Strict, None)?.as_bytes().to_vec(),
-            };
+            let word = text(&object, Utf8Errors::Strict, None)?.bytes().to_vec();
             counts.push((word, self::count(&object, &count)?));
         }
         let pattern = Pattern::parse(pattern);

@@ -4,7 +4,8 @@ use super::gather::gather;
 use super::selection::Allowed;
 use super::text::{Encoding, Lent};
 use crate::control::Control;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input::MaybeUtf8;
 use crate::parallel::thread_count;
 use crate::tokenizer::Tokenizer;
 
@@ -16,10 +17,10 @@ impl Tokenizer {
     /// On `threads` threads (all cores when `None`).
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`], and [`crate::Error::Cancelled`].
+    /// As [`Tokenizer::encode`], [`crate::Error::InvalidUtf8`] for bytes that are not, and [`crate::Error::Cancelled`].
     pub fn encode_batch(
         &self,
-        texts: &[&str],
+        texts: &[MaybeUtf8<'_>],
         allowed: &Allowed,
         threads: Option<usize>,
         control: &Control,
@@ -28,18 +29,25 @@ impl Tokenizer {
         let groups = groups(texts);
         let threads = thread_count(threads).min(groups.len().max(1));
         let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let encode = |texts: &&[&str], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+        let bytes: usize = texts.iter().map(|text| text.bytes().len()).sum();
+        let encode = |texts: &&[MaybeUtf8<'_>], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
             let mut last = ids.len();
             let mut encoding = Encoding::new(self, lent.scratch(), control, ids);
             for text in *texts {
-                encoding.text(text, &selection)?;
+                encoding.text(&text.text(String::new)?, &selection)?;
                 encoding.mark();
             }
             let ends = encoding.finish().into_iter();
             Ok(ends.map(|end| (end - std::mem::replace(&mut last, end)) as u64).collect::<Vec<_>>())
         };
-        let (ids, counts) = gather(&groups, threads, bytes, || pool.lend(bytes / threads), encode)?;
+        let gathered = gather(&groups, threads, bytes, || pool.lend(bytes / threads), encode);
+        if let Err(Error::InvalidUtf8 { .. }) = gathered {
+            // The first of them is named, whichever thread came to one first.
+            for (index, text) in texts.iter().enumerate() {
+                text.text(|| format!("text {index}"))?;
+            }
+        }
+        let (ids, counts) = gathered?;
         let mut offsets = Vec::with_capacity(texts.len() + 1);
         offsets.push(0);
         let mut end = 0;
@@ -52,11 +60,11 @@ impl Tokenizer {
 }
 
 /// Consecutive texts in groups of at least `GROUP` bytes, but for the last.
-fn groups<'a, 't>(texts: &'a [&'t str]) -> Vec<&'a [&'t str]> {
+fn groups<'a, 't>(texts: &'a [MaybeUtf8<'t>]) -> Vec<&'a [MaybeUtf8<'t>]> {
     let mut groups = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (i, text) in texts.iter().enumerate() {
-        bytes += text.len();
+        bytes += text.bytes().len();
         if bytes >= GROUP {
             groups.push(&texts[start..=i]);
             (start, bytes) = (i + 1, 0);

@@ -1,5 +1,6 @@
 //! One text to ids: added tokens, normalization, pre-tokens, words.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use super::added::Piece;
@@ -10,7 +11,8 @@ use super::pending::Pending;
 use super::selection::{Allowed, Selection};
 use super::word::WordScratch;
 use crate::control::Control;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input::MaybeUtf8;
 use crate::parallel::thread_count;
 use crate::pretokenize::Visit;
 use crate::tokenizer::Tokenizer;
@@ -26,8 +28,9 @@ const KEPT: usize = 16;
 const BYTES_PER_WORD: usize = 300;
 /// Texts from this many bytes on are worth a large cache.
 const LARGE_TEXT: usize = 1 << 18;
-/// Bytes of a text that one thread encodes at a time.
-const PART: usize = 1 << 20;
+/// Bytes of a text that one thread encodes at a time: few enough that they stay near while they are checked to be UTF-8,
+/// searched for added tokens, and cut.
+const PART: usize = 1 << 18;
 
 /// Working memory of one thread that encodes.
 #[derive(Debug)]
@@ -228,22 +231,30 @@ impl Tokenizer {
     /// [`Tokenizer::encode`] on `threads` threads (all cores when `None`), which cut the text where that is safe.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`], and [`crate::Error::Cancelled`].
+    /// As [`Tokenizer::encode`], [`crate::Error::InvalidUtf8`] for bytes that are not, and [`crate::Error::Cancelled`].
     pub fn encode_parallel(
         &self,
-        text: &str,
+        text: &MaybeUtf8<'_>,
         allowed: &Allowed,
         threads: Option<usize>,
         control: &Control,
     ) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
-        let threads = thread_count(threads).min(text.len().div_ceil(PART)).max(1);
-        let parts = if threads == 1 { vec![text] } else { selection.parts(text, PART) };
-        let lend = || self.large_scratch().lend(text.len() / threads);
-        let encode = |part: &&str, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
-            self.encode_into(part, &selection, lent.scratch(), control, ids)
+        let bytes = text.bytes().len();
+        let parts = selection.parts(text.bytes(), PART);
+        let threads = thread_count(threads).min(parts.len()).max(1);
+        let lend = || self.large_scratch().lend(bytes / threads);
+        let encode = |part: &Range<usize>, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+            self.encode_into(text.part(part.clone())?, &selection, lent.scratch(), control, ids)
         };
-        Ok(gather(&parts, threads, text.len(), lend, encode)?.0)
+        match gather(&parts, threads, bytes, lend, encode) {
+            // All parts are UTF-8 if the whole is. To say where it is not, or to repair it, is worth another look.
+            Err(Error::InvalidUtf8 { .. }) => {
+                let text = text.text(|| "the text".to_owned())?;
+                self.encode_parallel(&MaybeUtf8::Text(text), allowed, Some(threads), control)
+            }
+            gathered => Ok(gathered?.0),
+        }
     }
 
     /// Appends the ids of `text` to `ids`.
@@ -263,21 +274,21 @@ impl Tokenizer {
 }
 
 impl Selection {
-    /// `text` in parts of about `size` bytes whose ids are, end to end, those of the whole.
-    fn parts<'t>(&self, mut text: &'t str, size: usize) -> Vec<&'t str> {
+    /// Parts of `text`, of about `size` bytes, whose ids are, end to end, those of the whole.
+    fn parts(&self, text: &[u8], size: usize) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
-        let mut window = size;
-        while window < text.len() {
-            match self.cutter.last_cut(&text.as_bytes()[..window]) {
+        let (mut start, mut window) = (0, size);
+        while start + window < text.len() {
+            match self.cutter.last_cut(&text[start..start + window]) {
                 Some(cut) => {
-                    parts.push(&text[..cut]);
-                    text = &text[cut..];
+                    parts.push(start..start + cut);
+                    start += cut;
                     window = size;
                 }
                 None => window *= 2,
             }
         }
-        parts.push(text);
+        parts.push(start..text.len());
         parts
     }
 }

@@ -15,7 +15,7 @@ mod utf8;
 pub use block::{Block, DocumentKind, Documents};
 pub use reader::Reader;
 pub use source::{Source, Stretch};
-pub use utf8::{Utf8Errors, text_of};
+pub use utf8::{MaybeUtf8, Utf8Errors};
 
 /// How the bytes of a source become text.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! From bytes to text: validation, and the two ways to get by with bytes that are not UTF-8.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::error::Error;
 
@@ -27,6 +28,9 @@ pub(super) fn first_invalid(bytes: &[u8]) -> Option<usize> {
 
 /// The text of bytes that may be invalid; under [`Utf8Errors::Strict`] the error is the offset of the first that is.
 pub(super) fn decode(bytes: &[u8], errors: Utf8Errors) -> Result<Cow<'_, str>, usize> {
+    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+        return Ok(Cow::Borrowed(text));
+    }
     match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Borrowed(text)),
         Err(error) if errors == Utf8Errors::Strict => Err(error.valid_up_to()),
@@ -34,11 +38,60 @@ pub(super) fn decode(bytes: &[u8], errors: Utf8Errors) -> Result<Cow<'_, str>, u
     }
 }
 
+/// Text, or bytes that become text where they are used: then they are still near, and several threads share the work.
+#[derive(Debug, Clone)]
+pub enum MaybeUtf8<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Bytes, and what to do with those that are not UTF-8.
+    Bytes(&'a [u8], Utf8Errors),
+}
+
+impl<'a> From<&'a str> for MaybeUtf8<'a> {
+    fn from(text: &'a str) -> Self {
+        MaybeUtf8::Text(Cow::Borrowed(text))
+    }
+}
+
+impl MaybeUtf8<'_> {
+    /// The bytes, be they UTF-8 or not.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            MaybeUtf8::Text(text) => text.as_bytes(),
+            MaybeUtf8::Bytes(bytes, _) => bytes,
+        }
+    }
+
+    /// The text; `origin` describes it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUtf8`] for bytes that are not UTF-8, under [`Utf8Errors::Strict`].
+    pub fn text(&self, origin: impl FnOnce() -> String) -> Result<Cow<'_, str>, Error> {
+        match self {
+            MaybeUtf8::Text(text) => Ok(Cow::Borrowed(text)),
+            MaybeUtf8::Bytes(bytes, errors) => text_of(bytes, *errors, origin),
+        }
+    }
+
+    /// A part of it, which ends where characters do if it is UTF-8.
+    pub(crate) fn part(&self, range: Range<usize>) -> Result<&str, Error> {
+        match self {
+            MaybeUtf8::Text(text) => Ok(&text[range]),
+            MaybeUtf8::Bytes(bytes, _) => simdutf8::basic::from_utf8(&bytes[range]).map_err(|_| Error::InvalidUtf8 {
+                // The whole is looked at anew to tell the place.
+                origin: String::new(),
+                offset: 0,
+                byte: 0,
+            }),
+        }
+    }
+}
+
 /// The text of bytes in memory, which `origin` describes.
 ///
 /// # Errors
 /// [`Error::InvalidUtf8`] for bytes that are not UTF-8, under [`Utf8Errors::Strict`].
-pub fn text_of(bytes: &[u8], errors: Utf8Errors, origin: impl FnOnce() -> String) -> Result<Cow<'_, str>, Error> {
+fn text_of(bytes: &[u8], errors: Utf8Errors, origin: impl FnOnce() -> String) -> Result<Cow<'_, str>, Error> {
     decode(bytes, errors).map_err(|at| Error::InvalidUtf8 { origin: origin(), offset: at as u64, byte: bytes[at] })
 }
 
