@@ -86,21 +86,26 @@ impl Front {
 
     /// Prepares the words for being looked up, and asks for the memory of their lines.
     fn want(&mut self, text: &[u8], start: usize, ends: &[usize]) {
-        // Where the last word begins, so that which way to load is asked once, and not of each word.
-        let last = ends.len().checked_sub(2).map_or(start, |nth| ends[nth]);
-        let Front { slots, wanted, .. } = self;
-        let lines = slots.lines();
-        if last + hash::INLINE > text.len() {
-            let line = if self.fast { fast::line } else { line };
-            want(lines, wanted, start, ends, |start, len| hash::load(text, start, len), line);
-        } else if self.fast {
-            // SAFETY: the processor has what it needs; no word begins behind the last, which has as many bytes behind its
-            // start as are loaded.
-            unsafe { fast::want(lines, wanted, text, start, ends) };
+        // Which way to load is asked once, and not of each word: behind all but the last few there are as many bytes as are
+        // loaded.
+        let start_of = |nth: usize| if nth == 0 { start } else { ends[nth - 1] };
+        let within = |nth: &usize| start_of(*nth) + hash::INLINE <= text.len();
+        let last = (0..ends.len()).rev().find(within).map_or(0, |nth| nth + 1);
+        let Front { slots, wanted, fast } = self;
+        let (keys, last_keys) = wanted.keys.split_at_mut(last);
+        let (lines, last_lines) = wanted.lines.split_at_mut(last);
+        if *fast {
+            // SAFETY: the processor has what it needs, and the words have as many bytes behind their starts as are loaded.
+            unsafe { fast::want(slots.lines(), (keys, lines), text, start, &ends[..last]) };
         } else {
             // SAFETY: as above.
             let load = |start, len| unsafe { hash::load_within(text, start, len) };
-            want(lines, wanted, start, ends, load, line);
+            want(slots.lines(), (keys, lines), start, &ends[..last], load, line);
+        }
+        if last < ends.len() {
+            let line = if *fast { fast::line } else { line };
+            let load = |start, len| hash::load(text, start, len);
+            want(slots.lines(), (last_keys, last_lines), start_of(last), &ends[last..], load, line);
         }
     }
 
@@ -167,14 +172,14 @@ fn line(key: Key) -> u64 {
 #[inline(always)]
 fn want(
     table: &[Line],
-    wanted: &mut Wanted,
+    (keys, lines): (&mut [Key], &mut [u32]),
     mut start: usize,
     ends: &[usize],
     load: impl Fn(usize, usize) -> u128,
     line: impl Fn(Key) -> u64,
 ) {
     let mask = table.len() - 1;
-    for ((&end, key), at) in ends.iter().zip(&mut wanted.keys).zip(&mut wanted.lines) {
+    for ((&end, key), at) in ends.iter().zip(keys).zip(lines) {
         let len = (end - start).min(INLINE + 1);
         *key = Key::short(load(start, len), len);
         let line = line(*key) as usize & mask;
@@ -250,7 +255,13 @@ mod fast {
     /// Each word has [`hash::INLINE`] bytes of `text` behind its start.
     #[inline(never)]
     #[target_feature(enable = "avx2,aes,bmi1,bmi2")]
-    pub(super) unsafe fn want(table: &[Line], wanted: &mut Wanted, text: &[u8], start: usize, ends: &[usize]) {
+    pub(super) unsafe fn want(
+        table: &[Line],
+        wanted: (&mut [Key], &mut [u32]),
+        text: &[u8],
+        start: usize,
+        ends: &[usize],
+    ) {
         // SAFETY: by the contract of the function.
         let load = |start, len| unsafe { hash::load_within(text, start, len) };
         super::want(table, wanted, start, ends, load, |key| by_aes(key));
@@ -301,7 +312,7 @@ mod fast {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod fast {
-    use super::{Line, Wanted, hash};
+    use super::{Key, Line, hash};
 
     pub(super) use super::{copy_known, line};
 
@@ -311,7 +322,13 @@ mod fast {
 
     /// # Safety
     /// Each word has [`hash::INLINE`] bytes of `text` behind its start.
-    pub(super) unsafe fn want(table: &[Line], wanted: &mut Wanted, text: &[u8], start: usize, ends: &[usize]) {
+    pub(super) unsafe fn want(
+        table: &[Line],
+        wanted: (&mut [Key], &mut [u32]),
+        text: &[u8],
+        start: usize,
+        ends: &[usize],
+    ) {
         // SAFETY: by the contract of the function.
         let load = |start, len| unsafe { hash::load_within(text, start, len) };
         super::want(table, wanted, start, ends, load, line);

@@ -44,7 +44,7 @@ impl<const MAX_DIGITS: usize, const FINAL_RUN_WHOLE: bool> Scan for Cl100k<MAX_D
         }
     }
     #[cfg(target_arch = "x86_64")]
-    #[inline]
+    #[inline(always)]
     fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
         let (letter, symbol, newline) = (window.letter(), window.symbol(), window.newline);
         // Newlines right behind symbols: the sum carries through each run of newlines that begins so.

@@ -30,7 +30,7 @@ impl Scan for Gpt2 {
         }
     }
     #[cfg(target_arch = "x86_64")]
-    #[inline]
+    #[inline(always)]
     fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
         let (letter, number, symbol, space) = (window.letter(), window.number, window.symbol(), window.space);
         let behind = letter & letter << 1 | number & number << 1 | symbol & symbol << 1 | space << 1;

@@ -44,7 +44,7 @@ impl Scan for O200k {
     /// Left to [`Scan::end`]: capitals behind characters without case, whose word may end before them or behind them; marks
     /// that belong to no letter; newlines and slashes in turn behind symbols.
     #[cfg(target_arch = "x86_64")]
-    #[inline]
+    #[inline(always)]
     fn starts(text: &[u8], at: usize, window: &Window) -> Option<u64> {
         let word = window.letter() | window.mark;
         let caseless = window.caseless | window.mark;

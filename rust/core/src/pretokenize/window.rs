@@ -80,13 +80,12 @@ impl Window {
     #[inline]
     pub(super) fn at<S: Scan>(text: &[u8], at: usize) -> Window {
         let rest = &text[at..];
-        if let Some(bytes) = rest.first_chunk::<WIDTH>() {
-            Window::of::<S>(bytes, rest)
-        } else {
-            let mut padded = [0; WIDTH];
+        let mut padded = [0; WIDTH];
+        let bytes = rest.first_chunk::<WIDTH>().unwrap_or_else(|| {
             padded[..rest.len()].copy_from_slice(rest);
-            Window::of::<S>(&padded, rest)
-        }
+            &padded
+        });
+        Window::of::<S>(bytes, rest)
     }
 
     /// The window whose bytes are `bytes`, with which `rest` begins.
