@@ -30,5 +30,6 @@ pub use definition::{AddedToken, Definition, Merges, Normalizer};
 pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, StreamEncoder};
 pub use error::{Error, Result};
 pub use pretokenize::Pattern;
+pub use processor::Instructions;
 pub use tokenizer::Tokenizer;
 pub use train::{TieBreak, train, training_memory};

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use bloomery_core::Pattern;
+use bloomery_core::{Instructions, Pattern};
 use bloomery_core::pretokenize::{Cutter, PreTokenizer};
 use bloomery_core::special::{Piece, SpecialTokens};
 use fancy_regex::Regex;
@@ -13,7 +13,8 @@ use proptest::prelude::*;
 /// A named scheme, the regex that defines it, and the scanner of that regex as a custom pattern would use it.
 struct Scheme {
     scanner: PreTokenizer,
-    portable: PreTokenizer,
+    /// With less than the processor may have.
+    limited: [PreTokenizer; 2],
     regex: Regex,
     custom: PreTokenizer,
 }
@@ -23,7 +24,8 @@ static SCHEMES: LazyLock<Vec<Scheme>> = LazyLock::new(|| {
         .iter()
         .map(|pattern| Scheme {
             scanner: PreTokenizer::new(pattern).unwrap(),
-            portable: PreTokenizer::new(pattern).unwrap().portable(),
+            limited: [Instructions::Avx2, Instructions::Portable]
+                .map(|most| PreTokenizer::new(pattern).unwrap().limited_to(most)),
             regex: Regex::new(pattern.regex()).unwrap(),
             custom: PreTokenizer::new(&Pattern::Custom(pattern.regex().to_owned())).unwrap(),
         })
@@ -73,7 +75,7 @@ fn long_text() -> impl Strategy<Value = String> {
 
 #[test]
 fn scanners_equal_their_regexes_beside_every_code_point() {
-    for Scheme { scanner, portable, regex, .. } in SCHEMES.iter() {
+    for Scheme { scanner, limited, regex, .. } in SCHEMES.iter() {
         for block in (0..0x11_0000u32).collect::<Vec<_>>().chunks(64) {
             let text: String = block
                 .iter()
@@ -82,7 +84,9 @@ fn scanners_equal_their_regexes_beside_every_code_point() {
                 .collect();
             let expected = by_regex(regex, &text);
             assert_eq!(scan(scanner, &text), expected, "{} on {block:x?}", scanner.pattern());
-            assert_eq!(scan(portable, &text), expected, "{} on {block:x?}", scanner.pattern());
+            for limited in limited {
+                assert_eq!(scan(limited, &text), expected, "{} on {block:x?}", scanner.pattern());
+            }
         }
     }
 }
@@ -92,20 +96,24 @@ proptest! {
 
     #[test]
     fn scanners_equal_their_regexes(text in text()) {
-        for Scheme { scanner, portable, regex, custom } in SCHEMES.iter() {
+        for Scheme { scanner, limited, regex, custom } in SCHEMES.iter() {
             let expected = by_regex(regex, &text);
             prop_assert_eq!(scan(scanner, &text), &expected[..], "{}", scanner.pattern());
-            prop_assert_eq!(scan(portable, &text), &expected[..], "{}", scanner.pattern());
+            for limited in limited {
+                prop_assert_eq!(scan(limited, &text), &expected[..], "{}", scanner.pattern());
+            }
             prop_assert_eq!(scan(custom, &text), &expected[..]);
         }
     }
 
     #[test]
     fn scanners_equal_their_regexes_on_long_texts(text in long_text()) {
-        for Scheme { scanner, portable, regex, .. } in SCHEMES.iter() {
+        for Scheme { scanner, limited, regex, .. } in SCHEMES.iter() {
             let expected = by_regex(regex, &text);
             prop_assert_eq!(scan(scanner, &text), &expected[..], "{}", scanner.pattern());
-            prop_assert_eq!(scan(portable, &text), &expected[..], "{}", scanner.pattern());
+            for limited in limited {
+                prop_assert_eq!(scan(limited, &text), &expected[..], "{}", scanner.pattern());
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::{Input, SCHEMES, scanned, scanner_and_oracle};
+use bloomery_core::Instructions;
 use bloomery_core::pretokenize::PreTokenizer;
 
 static PAIRS: LazyLock<Vec<(PreTokenizer, PreTokenizer)>> =
@@ -20,8 +21,10 @@ pub fn check(data: &[u8]) {
     for (scanner, oracle) in PAIRS.iter() {
         let all = scanned(scanner, &text);
         assert_eq!(all, scanned(oracle, &text), "{} on {text:?}", scanner.pattern());
-        let portable = scanner.clone().portable();
-        assert_eq!(all, scanned(&portable, &text), "{} on {text:?}, portable", scanner.pattern());
+        for most in [Instructions::Avx2, Instructions::Portable] {
+            let limited = scanner.clone().limited_to(most);
+            assert_eq!(all, scanned(&limited, &text), "{} on {text:?}, {most:?}", scanner.pattern());
+        }
         let mut decided = Vec::new();
         let mut visit = |_: &[u8], start: usize, end: usize| decided.push((start, end));
         let rest = scanner.for_each_decided(&text[..end], &mut visit).expect("named schemes reach no limit");

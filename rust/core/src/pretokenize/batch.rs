@@ -4,6 +4,8 @@
 //! cannot ask for their memory ahead of time.
 
 use super::Visit;
+#[cfg(target_arch = "x86_64")]
+use super::vector::Vector;
 use crate::error::Result;
 
 /// Ends that are handed on at once.
@@ -33,18 +35,16 @@ impl Batch {
     }
 
     /// Adds a pre-token for each bit of `ends`; bit `i` is an end at `base + i`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn push_bits(&mut self, base: usize, mut ends: u64) {
-        let Some(room) = self.ends[self.len..].first_chunk_mut::<ROOM>() else { return };
-        let count = ends.count_ones() as usize;
-        // Eight are written whether there are so many or not: a loop that stops at the last bit is mispredicted there.
-        for eight in room.chunks_exact_mut(8).take(count.div_ceil(8)) {
-            for end in eight {
-                *end = base + ends.trailing_zeros() as usize;
-                ends &= ends.wrapping_sub(1);
-            }
-        }
-        self.len += count;
+    pub(super) unsafe fn push_bits<V: Vector>(&mut self, base: usize, ends: u64) {
+        let Some(room) = self.ends[self.len..].first_chunk_mut() else { return };
+        // SAFETY: by the contract of the function.
+        unsafe { V::write_places(base, ends, room) };
+        self.len += ends.count_ones() as usize;
     }
 
     #[inline]

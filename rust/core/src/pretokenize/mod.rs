@@ -8,6 +8,8 @@ mod cut;
 mod gpt2;
 mod o200k;
 mod regex;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 mod white;
 #[cfg(target_arch = "x86_64")]
 mod window;
@@ -15,6 +17,7 @@ mod window;
 use std::fmt;
 
 use crate::error::Result;
+use crate::processor::Instructions;
 use batch::Batch;
 pub use cut::Cutter;
 use regex::RegexScanner;
@@ -132,7 +135,7 @@ impl<F: FnMut(&[u8], usize, usize)> Visit for F {
 pub struct PreTokenizer {
     pattern: Pattern,
     custom: Option<RegexScanner>,
-    portable: bool,
+    instructions: Instructions,
 }
 
 impl PreTokenizer {
@@ -143,14 +146,13 @@ impl PreTokenizer {
             Pattern::Custom(regex) => Some(RegexScanner::new(regex)?),
             _ => None,
         };
-        Ok(PreTokenizer { pattern: pattern.clone(), custom, portable: false })
+        Ok(PreTokenizer { pattern: pattern.clone(), custom, instructions: Instructions::best() })
     }
 
-    /// The same without the instructions that only some processors have. Results must not depend on it; tests use it to
-    /// show that they do not.
+    /// The same with no instructions beyond `most`. Results must not depend on it; tests use it to show that they do not.
     #[must_use]
-    pub fn portable(self) -> PreTokenizer {
-        PreTokenizer { portable: true, ..self }
+    pub fn limited_to(self, most: Instructions) -> PreTokenizer {
+        PreTokenizer { instructions: self.instructions.min(most), ..self }
     }
 
     /// The pattern.
@@ -168,10 +170,10 @@ impl PreTokenizer {
     pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
         match &self.pattern {
-            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, self.portable, visit),
-            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, self.portable, visit),
-            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, self.portable, visit),
-            Pattern::O200k => scan_all::<o200k::O200k>(bytes, self.portable, visit),
+            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, self.instructions, visit),
+            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, self.instructions, visit),
+            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, self.instructions, visit),
+            Pattern::O200k => scan_all::<o200k::O200k>(bytes, self.instructions, visit),
             Pattern::Custom(_) => self.custom.as_ref().map_or(Ok(()), |scanner| scanner.for_each(text, visit)),
         }
     }
@@ -213,13 +215,30 @@ impl<V: Visit> Visit for Held<'_, V> {
     }
 }
 
-fn scan_all<S: Scan>(text: &[u8], portable: bool, visit: &mut impl Visit) -> Result<()> {
-    #[cfg(target_arch = "x86_64")]
-    if !portable && crate::processor::has_avx2() {
+fn scan_all<S: Scan>(text: &[u8], instructions: Instructions, visit: &mut impl Visit) -> Result<()> {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has what the function needs.
-        return unsafe { scan_windows::<S>(text, visit) };
+        Instructions::Avx512 => unsafe { scan_by_avx512::<S>(text, visit) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has what the function needs.
+        Instructions::Avx2 => unsafe { scan_by_avx2::<S>(text, visit) },
+        _ => scan_bytes::<S>(text, visit),
     }
-    scan_bytes::<S>(text, visit)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn scan_by_avx2<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    // SAFETY: the processor has what this function is compiled for.
+    unsafe { scan_windows::<S, vector::Avx2>(text, visit) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn scan_by_avx512<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    // SAFETY: the processor has what this function is compiled for.
+    unsafe { scan_windows::<S, vector::Avx512>(text, visit) }
 }
 
 fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
@@ -240,24 +259,31 @@ fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
 const AHEAD: usize = 2 << 10;
 
 /// What [`scan_bytes`] does, a window at a time.
+///
+/// # Safety
+/// The processor has the instructions of `V`.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn scan_windows<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
-    use window::{WIDTH, Window};
+#[inline(always)]
+unsafe fn scan_windows<S: Scan, V: vector::Vector>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+    use vector::WIDTH;
+    use window::Window;
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
         crate::memory::prefetch(text, at + AHEAD);
-        let window = Window::at::<S>(text, at);
+        // SAFETY: by the contract of the function.
+        let window = unsafe { Window::at::<S, V>(text, at) };
         let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
         match ends {
             Some(ends) if window.at_end => {
-                batch.push_bits(at, ends);
+                // SAFETY: by the contract of the function.
+                unsafe { batch.push_bits::<V>(at, ends) };
                 at = text.len();
                 batch.push(at);
             }
             Some(ends) if ends != 0 => {
-                batch.push_bits(at, ends);
+                // SAFETY: by the contract of the function.
+                unsafe { batch.push_bits::<V>(at, ends) };
                 at += WIDTH - 1 - ends.leading_zeros() as usize;
             }
             // Intricate, or a pre-token longer than the window.

@@ -4,16 +4,9 @@
 //! A window begins where a pre-token does. No scheme looks back, so it needs to know nothing of what came before, and the
 //! last pre-token that starts in it, which may go on behind it, is simply where the next window begins.
 
-use std::arch::x86_64::{
-    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_or_si256,
-    _mm256_set1_epi8,
-};
-
 use super::Scan;
 use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_at};
-
-/// Bytes in a window.
-pub(super) const WIDTH: usize = 64;
+use super::vector::{Vector, WIDTH};
 
 /// Bit `i` of a mask speaks of byte `i`; all bytes of a character have its class.
 #[derive(Debug, Clone, Copy)]
@@ -76,54 +69,39 @@ impl Window {
     /// Without [`Scan::BY_CASE`] all letters of ASCII are said to be `lower`, and `slash` is not known: schemes that do not
     /// ask are spared the work. (A function for each scheme, so that each has one caller, becomes part of it, and the masks
     /// stay in registers: to hand them on through memory took a tenth of encoding.)
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    #[inline]
-    pub(super) fn at<S: Scan>(text: &[u8], at: usize) -> Window {
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    pub(super) unsafe fn at<S: Scan, V: Vector>(text: &[u8], at: usize) -> Window {
         let rest = &text[at..];
         let mut padded = [0; WIDTH];
         let bytes = rest.first_chunk::<WIDTH>().unwrap_or_else(|| {
             padded[..rest.len()].copy_from_slice(rest);
             &padded
         });
-        Window::of::<S>(bytes, rest)
-    }
-
-    /// The window whose bytes are `bytes`, with which `rest` begins.
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    #[inline]
-    fn of<S: Scan>(bytes: &[u8; WIDTH], rest: &[u8]) -> Window {
-        let (left, right) = bytes.split_at(WIDTH / 2);
-        // SAFETY: each half has 32 bytes, and the load asks for no alignment.
-        let halves = unsafe { [_mm256_loadu_si256(left.as_ptr().cast()), _mm256_loadu_si256(right.as_ptr().cast())] };
-        let newline = bits(halves, |half| _mm256_or_si256(is(half, b'\n'), is(half, b'\r')));
-        let (upper, lower) = if S::BY_CASE {
-            (bits(halves, |half| within(half, b'A', b'Z')), bits(halves, |half| within(half, b'a', b'z')))
-        } else {
-            let in_lower_case = _mm256_set1_epi8(0x20);
-            (0, bits(halves, |half| within(_mm256_or_si256(half, in_lower_case), b'a', b'z')))
-        };
-        let beyond_ascii = bits(halves, |half| half);
+        // SAFETY: by the contract of the function.
+        let bytes = unsafe { V::load(bytes) };
+        let (upper, lower) =
+            if S::BY_CASE { (bytes.within(b'A', b'Z'), bytes.within(b'a', b'z')) } else { (0, bytes.letter()) };
+        let beyond_ascii = bytes.beyond_ascii();
         let mut window = Window {
             upper,
             lower,
             caseless: 0,
             mark: 0,
-            number: bits(halves, |half| within(half, b'0', b'9')),
-            space: bits(halves, |half| is(half, b' ')),
-            blank: bits(halves, |half| {
-                let (space, tab) = (is(half, b' '), is(half, b'\t'));
-                _mm256_or_si256(_mm256_or_si256(space, tab), within(half, 0x0b, 0x0c))
-            }),
-            newline,
-            apostrophe: bits(halves, |half| is(half, b'\'')),
-            slash: if S::BY_CASE { bits(halves, |half| is(half, b'/')) } else { 0 },
+            number: bytes.within(b'0', b'9'),
+            space: bytes.is(b' '),
+            blank: bytes.blank(),
+            newline: bytes.is_either(b'\n', b'\r'),
+            apostrophe: bytes.is(b'\''),
+            slash: if S::BY_CASE { bytes.is(b'/') } else { 0 },
             continuation: 0,
             valid: low(rest.len()),
             at_end: rest.len() <= WIDTH,
         };
         if beyond_ascii != 0 {
-            // 0x80 to 0xbf are the lowest of the signed bytes.
-            window.continuation = bits(halves, |half| _mm256_cmpgt_epi8(_mm256_set1_epi8(-0x40), half));
+            window.continuation = bytes.continuation();
             let Characters { by_class, whole } = Characters::at(rest, beyond_ascii & !window.continuation);
             let of = |class: u8| by_class[usize::from(class)];
             window.upper |= of(UPPER);
@@ -264,40 +242,4 @@ fn filled_down(mut from: u64, mut within: u64) -> u64 {
         within &= within >> step;
     }
     from
-}
-
-/// The sign bits of what `test` makes of each byte.
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn bits(halves: [__m256i; 2], test: impl Fn(__m256i) -> __m256i) -> u64 {
-    let [left, right] = halves.map(|half| u64::from(sign_bits(test(half))));
-    left | right << 32
-}
-
-/// `_mm256_movemask_epi8`, of which the compiler knows too much: where masks are combined it takes the vectors apart byte by
-/// byte, which is several times slower.
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn sign_bits(bytes: __m256i) -> u32 {
-    let bits: u32;
-    // SAFETY: the instruction reads one register and writes another.
-    unsafe {
-        std::arch::asm!("vpmovmskb {:e}, {}", out(reg) bits, in(ymm_reg) bytes, options(pure, nomem, nostack, preserves_flags));
-    }
-    bits
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn is(bytes: __m256i, byte: u8) -> __m256i {
-    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8))
-}
-
-/// Which bytes are in `first..=last`.
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn within(bytes: __m256i, first: u8, last: u8) -> __m256i {
-    // There is only a signed comparison: `first` is moved to the lowest number there is.
-    let moved = _mm256_add_epi8(bytes, _mm256_set1_epi8(0x80u8.wrapping_sub(first) as i8));
-    _mm256_cmpgt_epi8(_mm256_set1_epi8((0x80 + (last - first) + 1) as i8), moved)
 }
