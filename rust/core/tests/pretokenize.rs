@@ -4,9 +4,9 @@
 
 use std::sync::LazyLock;
 
-use bloomery_core::{Instructions, Pattern};
 use bloomery_core::pretokenize::{Cutter, PreTokenizer};
 use bloomery_core::special::{Piece, SpecialTokens};
+use bloomery_core::{Instructions, Pattern};
 use fancy_regex::Regex;
 use proptest::prelude::*;
 

@@ -112,7 +112,14 @@ impl<const W: usize> Default for Lanes<W> {
 }
 
 impl<const W: usize> Lanes<W> {
-    fn join(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
+    fn join(
+        &mut self,
+        pairs: &PairTable,
+        text: &[u8],
+        words: &[Range<usize>],
+        joined: &mut Joined<'_>,
+        end: &mut usize,
+    ) {
         #[cfg(target_arch = "x86_64")]
         if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
@@ -123,12 +130,26 @@ impl<const W: usize> Lanes<W> {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn join_avx2(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
+    fn join_avx2(
+        &mut self,
+        pairs: &PairTable,
+        text: &[u8],
+        words: &[Range<usize>],
+        joined: &mut Joined<'_>,
+        end: &mut usize,
+    ) {
         self.join_portable(pairs, text, words, joined, end);
     }
 
     #[inline(always)]
-    fn join_portable(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>, end: &mut usize) {
+    fn join_portable(
+        &mut self,
+        pairs: &PairTable,
+        text: &[u8],
+        words: &[Range<usize>],
+        joined: &mut Joined<'_>,
+        end: &mut usize,
+    ) {
         let Lanes { lanes, words: numbers } = self;
         let mut numbers = numbers.drain(..);
         let mut busy = 0;
@@ -181,7 +202,9 @@ impl<const W: usize> Lane<W> {
                 keys.fill(LAST);
                 continue;
             }
-            let Some(bytes) = text[word.start + first..].first_chunk::<{ AT_ONCE + 1 }>() else { unreachable!("padding") };
+            let Some(bytes) = text[word.start + first..].first_chunk::<{ AT_ONCE + 1 }>() else {
+                unreachable!("padding")
+            };
             let tokens = &mut self.tokens[first..first + AT_ONCE];
             for place in 0..AT_ONCE {
                 tokens[place] = pairs.token_of_byte(bytes[place]);
@@ -221,10 +244,8 @@ impl<const W: usize> Lane<W> {
         self.starts &= !(1 << swallowed);
         self.keys[swallowed] = LAST;
         self.tokens[place] = token;
-        self.asked = [
-            (place as u32, pairs.ask(token, self.tokens[next])),
-            (last as u32, pairs.ask(self.tokens[last], token)),
-        ];
+        self.asked =
+            [(place as u32, pairs.ask(token, self.tokens[next])), (last as u32, pairs.ask(self.tokens[last], token))];
         true
     }
 

@@ -75,7 +75,9 @@ impl PairTable {
         }
         let rows = Rows::new(&pairs.listed);
         let token = |id| Token { id, row: rows.start(id) };
-        let rank = |left: u8, right: u8| rank_in(&rows, token(byte_ids[usize::from(left)]), token(byte_ids[usize::from(right)]));
+        let rank = |left: u8, right: u8| {
+            rank_in(&rows, token(byte_ids[usize::from(left)]), token(byte_ids[usize::from(right)]))
+        };
         let byte_ranks = (0..=u16::MAX).map(|two| rank(two as u8, (two >> 8) as u8)).collect::<Box<[u32]>>();
         Ok(PairTable {
             joined: pairs.joined.iter().map(|&id| token(id)).collect(),
