@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         vocab_size=300, context_length=16, d_model=16, num_layers=1, num_heads=2, batch_size=4, max_lr=1e-2
     )
     monkeypatch.setattr(budget, "LADDER", (rung,))
-    monkeypatch.setattr(budget, "measure_speed", lambda values: 1.0)
+    monkeypatch.setattr(budget, "measure_speed", lambda values, mode: 1.0)
     monkeypatch.setattr(runs, "ProcessPoolExecutor", Inline)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

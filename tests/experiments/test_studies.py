@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
 pytest.importorskip("matplotlib", reason="matplotlib is absent: install the extra `train`")
 
+from bloomery import Tokenizer, WordCounts
 from bloomery.cli import main
 from bloomery.errors import ArgumentError
 from bloomery.experiments import accounting, bpe, sgd, tokenizers, unicode
@@ -93,12 +94,39 @@ def test_bpe(make_desk: MakeDesk, tmp_path: Path) -> None:
         ("Ã©Ã¨".encode(), "misread UTF-8"),
         (b"\n\n    ", "white space"),
         (b"\xed\x95", "part of a character"),
-        (b"|---|", "punctuation"),
+        (b"|---|", "signs"),
+        ("☖☗♘".encode(), "signs"),
+        ("ภาษาไทย".encode(), "word"),
+        ("§ 12 Größe".encode(), "mixed"),
         (b"x86_64", "mixed"),
     ),
 )
 def test_kinds_of_tokens(token: bytes, kind: str) -> None:
     assert bpe.kind(Token(300, token)) == kind
+
+
+def test_words_made_alike_are_as_many_and_as_long() -> None:
+    text = "In 1999 küßte § Größe, 한국어 – 日本語 in Ελλάδα; привет 𠀀𠀁!\n"
+    alike = text.encode().translate(bpe._ALIKE).decode()
+    assert len(alike.encode()) == len(text.encode())
+    assert [len(word.encode()) for word in alike.split()] == [len(word.encode()) for word in text.split()]
+    assert len(WordCounts.from_iterable([alike])) < len(WordCounts.from_iterable([text]))
+    assert WordCounts.from_iterable([alike]).total == WordCounts.from_iterable([text]).total
+
+
+def test_long_and_invisible_tokens_are_shown_in_brief() -> None:
+    token = {"kind": "signs", "text": "☖" * 104, "escaped": "\\xe2" * 312}
+    assert bpe._shown(token) == "☖" * 40 + "…"
+    assert bpe._shown({"kind": "white space", "text": "\n\n  ", "escaped": ""}) == "⏎⏎␣␣"
+    assert bpe._shown({"kind": "part of a character", "text": "\ufffd", "escaped": "\\xed\\x95"}) == "\\xed\\x95"
+
+
+def test_passages_are_short_in_any_script() -> None:
+    korean = Tokenizer.train_from_counts(WordCounts.from_iterable(["한국어 사전" * 50]), 260)
+    plain = korean.truncate(256)
+    passage = tokenizers.most_different(["한국어 사전은 " * 300, "plain words " * 300], [korean, plain])
+    assert "한국어" in passage
+    assert 100 < len(plain.encode_ordinary(passage)) <= 320
 
 
 def test_tokenizers(make_desk: MakeDesk, tmp_path: Path) -> None:

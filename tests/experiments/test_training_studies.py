@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -19,15 +19,21 @@ import pytest
 pytest.importorskip("torch", reason="torch is absent: install the extra `train`")
 pytest.importorskip("matplotlib", reason="matplotlib is absent: install the extra `train`")
 
+import torch
+from torch import Tensor
+
+from bloomery.accounting import training_flops_per_token
 from bloomery.cli import main
 from bloomery.errors import ArgumentError
 from bloomery.experiments import ablations, batch_size, corpora, generate, learning_rate
 from bloomery.experiments.study import budget, runs
 from bloomery.experiments.study.desk import Desk
 from bloomery.experiments.study.runs import Outcome
+from bloomery.experiments.study.training import training_data
 from bloomery.report.history import Curve, History
 from bloomery.report.page import Page, write_page
 from bloomery.train import RunConfig, read_metrics
+from bloomery.train.runtime import Runtime
 
 MakeDesk = Callable[..., Desk]
 
@@ -224,13 +230,31 @@ def test_the_learning_rates_verdict_follows_from_the_runs() -> None:
         ([0.05, 0.06], 0, "worse"),
         ([-0.05, -0.06], 0, "better"),
         ([0.05, -0.01], 0, "undecided"),
+        # Far apart, but each farther from the base than seeds of the base are from each other.
+        ([0.3, 2.9], 0, "worse"),
+        ([-0.3, -2.9], 0, "better"),
         ([0.01, 0.06], 0, "undecided"),
         ([0.05], 1, "diverges"),
         ([0.05], 0, "worse"),
     ),
 )
 def test_a_verdict_needs_seeds_that_agree(differences: list[float], diverged: int, verdict: str) -> None:
-    assert ablations.verdict(differences, diverged=diverged) == verdict
+    assert ablations.verdict(differences, diverged=diverged, noise=0.04) == verdict
+
+
+def test_a_variant_that_learns_nothing_is_told() -> None:
+    base = {"mean": 4.0, "spread": 0.04, "verdict": "undecided", "unstable": 0, "stuck": 0}
+    norms = {"verdict": "worse", "mean": 5.6, "differences": [0.3, 2.9], "unstable": 0, "stuck": 1}
+    found = {"max_lr": 0.01, "seeds": 2, "unigram_loss": 6.95, "no_norm_best": 0.01, "variants": {}}
+    found["variants"] = {
+        "base": base,
+        "no norm": norms | {"differences": [0.3, 0.31], "stuck": 0},
+        "post-norm": norms,
+    }
+    _, post, without, _ = ablations.answers(found)
+    assert "worse by 0.300 to 2.900 nats a token" in post
+    assert "in 1 of 2 runs it learned no more than how frequent each token is (6.950)" in post
+    assert "worse by 0.305 ± 0.005 nats a token." in without
 
 
 def test_the_learning_rate_goes_with_the_batch_size() -> None:
@@ -271,23 +295,81 @@ def test_a_budget_buys_a_larger_model_and_more_steps(make_desk: MakeDesk, monkey
     assert plans[3.0].steps > plans[1.0].steps
     assert plans[None].tokens == 40_960_000
     # The runs of a plan take no longer than the minutes.
-    from bloomery.accounting import training_flops_per_token
-
     seconds = 4 * plans[3.0].tokens * training_flops_per_token(plans[3.0].config) / 2e10
     assert 60 < seconds < 180
 
 
+class Accelerator:
+    """Four places, in which steps of all sizes take the same time: that of starting their kernels."""
+
+    places = runs.Places(4, 1, "H200", 1)
+
+    def __init__(self, gain: float) -> None:
+        self.gain = gain
+        self.compiled: list[int] = []
+
+    def everywhere(self, function: Callable[..., float], rung: dict[str, Any], mode: str) -> float:
+        assert function is budget.measure_speed
+        if mode == "on":
+            self.compiled.append(rung["d_model"])
+        return 1.6e11 * (rung["d_model"] / 64) ** 3 * (self.gain if mode == "on" else 1)
+
+
 def test_on_an_accelerator_each_size_is_measured(make_desk: MakeDesk) -> None:
-    class Pool:
-        places = runs.Places(4, 1, "H200", 1)
+    pool = Accelerator(2.0)
+    plan = budget.make_plan(make_desk("plan", minutes=2.0), pool, 4)  # type: ignore[arg-type]
+    assert plan.config.d_model == 384
+    assert plan.speed == 1.6e11 * 6**3
+    # Too short to win back what compiling takes.
+    assert (plan.compile, pool.compiled) == ("off", [])
 
-        def everywhere(self, function: Callable[..., float], rung: dict[str, Any]) -> float:
-            # Steps of all sizes take the same time, that of starting their kernels.
-            return 1e11 * (rung["d_model"] / 64) ** 3
 
-    plan = budget.make_plan(make_desk("plan", minutes=20.0), Pool(), 12)  # type: ignore[arg-type]
-    assert plan.config.d_model == 512
-    assert plan.speed == 1e11 * 8**3
+@pytest.mark.parametrize(("gain", "compiled"), ((1.1, [512, 384]), (2.5, [512])))
+def test_sizes_are_measured_compiled_where_the_runs_will_be(
+    gain: float, compiled: list[int], make_desk: MakeDesk
+) -> None:
+    pool = Accelerator(gain)
+    plan = budget.make_plan(make_desk("plan", minutes=6.0), pool, 14)  # type: ignore[arg-type]
+    assert pool.compiled == compiled
+    assert plan.compile == "auto"
+    assert plan.config.d_model == compiled[-1]
+    assert plan.speed == pytest.approx(gain * 1.6e11 * (compiled[-1] / 64) ** 3)
+
+
+def test_the_courses_own_size_is_not_measured(make_desk: MakeDesk) -> None:
+    desk, pool = make_desk("plan", minutes=None), Accelerator(2.0)
+    plan = budget.make_plan(desk, pool, 11)  # type: ignore[arg-type]
+    run = plan.run(desk, training_data(desk, plan), "base")
+    assert (pool.compiled, plan.speed, run.train.compile) == ([], None, "auto")
+    assert run.train.steps * run.train.batch_size * run.model.context_length == 327_680_000
+    assert (run.model.d_model, run.model.num_layers, run.model.num_heads, run.model.d_ff) == (512, 4, 16, 1344)
+
+
+@pytest.mark.parametrize("mode", ("off", "on"))
+def test_the_speed_is_that_of_the_trainers_step(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Step:
+        micro_batch_size = 4
+
+        def __init__(self, config: RunConfig, runtime: Runtime) -> None:
+            seen.append(config.train.compile)
+            self.runtime = runtime
+
+        def __call__(self, batches: Iterator[tuple[Tensor, Tensor]], lr: float) -> None:
+            inputs, targets = next(batches)
+            assert inputs.shape == targets.shape == (4, 16)
+            time.sleep(0.01)
+
+    rung = budget.Rung(
+        vocab_size=300, context_length=16, d_model=16, num_layers=1, num_heads=2, batch_size=4, max_lr=1e-2
+    )
+    monkeypatch.setattr(budget, "TrainStep", Step)
+    monkeypatch.setattr(budget, "_MEASURING_SECONDS", 0.2)
+    speed = budget.measure_speed(dataclasses.asdict(rung), mode)  # type: ignore[arg-type]
+    assert seen == [mode]
+    assert 0.3 < speed / (4 * 16 * training_flops_per_token(rung.model) / 0.01) <= 1
+    torch.use_deterministic_algorithms(False)
 
 
 def test_an_accelerator_has_several_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-bloomery study ablations english.txt --minutes 3.2 --folder studies
-bloomery tokenizer train english.txt --vocab-size 512 --output studies/data/english-512/tokenizer.json
-bloomery tokenizer encode english.txt --tokenizer studies/data/english-512/tokenizer.json --output studies/data/english-512/tokens.npy
+bloomery study ablations english.txt.zst --minutes 5.2 --folder studies
+bloomery tokenizer train english.txt.zst --vocab-size 4096 --output studies/data/english-4096/tokenizer.json
+bloomery tokenizer encode english.txt.zst --tokenizer studies/data/english-4096/tokenizer.json --output studies/data/english-4096/tokens.npy
 bloomery train studies/ablations/runs/base-seed-0/config.toml --resume
 bloomery train studies/ablations/runs/no-norm-seed-0/config.toml --resume
 bloomery train studies/ablations/runs/post-norm-seed-0/config.toml --resume
@@ -11,6 +11,7 @@ bloomery train studies/ablations/runs/no-norm-seed-1/config.toml --resume
 bloomery train studies/ablations/runs/post-norm-seed-1/config.toml --resume
 bloomery train studies/ablations/runs/no-position-seed-1/config.toml --resume
 bloomery train studies/ablations/runs/SiLU-seed-1/config.toml --resume
-bloomery train studies/ablations/runs/no-norm-lr-0.001-seed-0/config.toml --resume
-bloomery train studies/ablations/runs/no-norm-lr-0.0033-seed-0/config.toml --resume
-bloomery train studies/ablations/runs/no-norm-lr-0.03-seed-0/config.toml --resume
+bloomery train studies/ablations/runs/no-norm-lr-0.00095-seed-0/config.toml --resume
+bloomery train studies/ablations/runs/no-norm-lr-0.0031-seed-0/config.toml --resume
+bloomery train studies/ablations/runs/no-norm-lr-0.028-seed-0/config.toml --resume
+bloomery train studies/ablations/runs/no-norm-lr-0.0031-seed-1/config.toml --resume

@@ -9,7 +9,7 @@ from bloomery.accounting import count_parameters
 from bloomery.experiments.study import training
 from bloomery.experiments.study.budget import Plan, make_plan
 from bloomery.experiments.study.desk import Desk
-from bloomery.experiments.study.runs import Outcome, workers
+from bloomery.experiments.study.runs import Outcome, unigram_loss, workers
 from bloomery.report.figures import COLOURS, GREY, new_figure
 from bloomery.report.page import Figure, Page, Section, Table, Text
 
@@ -31,6 +31,8 @@ ABOUT = {
     "no position": "neither RoPE nor any other position (NoPE)",
     "SiLU": "two matrices at d_ff = 4·d_model in the place of SwiGLU's three",
 }
+_NO_MORE_THAN_FREQUENCIES = 0.98
+"""Of the loss of knowing how frequent each token is: whoever ends above has learned little else."""
 _FACTORS = (0.1, 0.33, 3.0)
 """Times the base's learning rate, to look for one that suits the model without norms."""
 _MINUTES_FOR_THREE_SEEDS = 10
@@ -63,12 +65,16 @@ def run(desk: Desk) -> Page:
     groups = {variant: [outcomes[name] for name in variants if variants[name] == variant] for variant in CHANGES}
     if best != plan.max_lr:
         groups[NO_NORM_TUNED] = [outcomes[name] for name, _ in tuned]
+    frequencies = unigram_loss(str(data.tokens_path))
     results: dict[str, Any] = {
         "max_lr": plan.max_lr,
         "seeds": len(seeds),
         "no_norm_rates": {f"{rate:g}": tried[rate].to_dict() for rate in sorted(tried)},
         "no_norm_best": best,
-        "variants": {variant: summarise(groups[variant], groups[BASE]) for variant in ABOUT if variant in groups},
+        "unigram_loss": frequencies,
+        "variants": {
+            variant: summarise(groups[variant], groups[BASE], frequencies) for variant in ABOUT if variant in groups
+        },
     }
     ordered = list(outcomes.values())
     return Page(
@@ -90,8 +96,14 @@ def run(desk: Desk) -> Page:
     )
 
 
-def summarise(outcomes: Sequence[Outcome], base: Sequence[Outcome]) -> dict[str, Any]:
-    """A variant's losses over the seeds, and their differences from the base's, seed by seed."""
+def summarise(outcomes: Sequence[Outcome], base: Sequence[Outcome], frequencies: float) -> dict[str, Any]:
+    """A variant's losses over the seeds, and their differences from the base's, seed by seed.
+
+    Args:
+        outcomes: The variant's.
+        base: The base's, of the same seeds.
+        frequencies: The loss of knowing how frequent each token is.
+    """
     losses = [outcome.loss for outcome in outcomes]
     whole = [loss for loss in losses if loss is not None]
     pairs = zip(losses, (outcome.loss for outcome in base), strict=True)
@@ -100,22 +112,34 @@ def summarise(outcomes: Sequence[Outcome], base: Sequence[Outcome]) -> dict[str,
         "runs": [outcome.to_dict() for outcome in outcomes],
         "diverged": len(losses) - len(whole),
         "unstable": sum(outcome.stability == "unstable" for outcome in outcomes),
+        "stuck": sum(loss > _NO_MORE_THAN_FREQUENCIES * frequencies for loss in whole),
         "mean": float(np.mean(whole)) if whole else None,
         "spread": float(np.ptp(whole)) if whole else None,
         "difference": float(np.mean(differences)) if differences else None,
-        "difference_spread": float(np.ptp(differences)) if differences else None,
-        "verdict": verdict(differences, diverged=len(losses) - len(whole)),
+        "differences": differences,
+        "verdict": verdict(
+            differences,
+            diverged=len(losses) - len(whole),
+            noise=float(np.ptp([outcome.loss for outcome in base if outcome.loss is not None] or [0.0])),
+        ),
     }
 
 
-def verdict(differences: Sequence[float], *, diverged: int) -> str:
-    """`diverges`, `worse`, `better`, or `undecided` where the seeds differ by more than the variant does."""
+def verdict(differences: Sequence[float], *, diverged: int, noise: float) -> str:
+    """`diverges`, `worse`, `better`, or `undecided` where the seeds differ by more than the variant does.
+
+    Args:
+        differences: From the base, seed by seed.
+        diverged: How many seeds did.
+        noise: By how much the base's seeds differ.
+    """
     if diverged:
         return "diverges"
     if not differences or not (all(each > 0 for each in differences) or all(each < 0 for each in differences)):
         return "undecided"
     mean = float(np.mean(differences))
-    if len(differences) > 1 and abs(mean) < float(np.ptp(differences)):
+    clear = abs(mean) >= np.ptp(differences) or np.abs(differences).min() > noise
+    if len(differences) > 1 and not clear:
         return "undecided"
     return "worse" if mean > 0 else "better"
 
@@ -136,7 +160,7 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     ]
     ordered = sorted(
         (name for name in variants if name != BASE),
-        key=lambda name: (variants[name]["mean"] is None, -(variants[name]["difference"] or 0)),
+        key=lambda name: (variants[name]["mean"] is None, -float(np.mean(variants[name].get("differences") or [0]))),
     )
     for name in ordered:
         found = variants[name]
@@ -146,14 +170,21 @@ def answers(results: Mapping[str, Any]) -> list[str]:
         if found["verdict"] == "diverges":
             sentences.append(f"{what}: diverges in {found['diverged']} of {results['seeds']} runs.")
             continue
-        size = f"{abs(found['difference']):.3f} ± {found['difference_spread'] / 2:.3f} nats a token"
+        size = f"{_size(found['differences'])} nats a token"
         told = {
             "worse": f"worse by {size}",
             "better": f"better by {size}",
             "undecided": f"not told apart from the base (different by {size}): the seeds differ as much",
         }[found["verdict"]]
         rough = f", and unstable in {found['unstable']} of {results['seeds']} runs" if found["unstable"] else ""
-        sentences.append(f"{what}: {told}{rough}.")
+        # Of a base that has not got further itself it says nothing.
+        stuck = (
+            f"; in {found['stuck']} of {results['seeds']} runs it learned no more than how frequent each token is "
+            f"({results['unigram_loss']:.3f})"
+            if found["stuck"] and not base["stuck"]
+            else ""
+        )
+        sentences.append(f"{what}: {told}{rough}{stuck}.")
     same, rate = variants[NO_NORM], results["no_norm_best"]
     if rate == results["max_lr"]:
         sentences.append(f"Without norms none of the other learning rates tried did better than the base's, {rate:g}.")
@@ -171,6 +202,15 @@ def answers(results: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def _size(differences: Sequence[float]) -> str:
+    """How large differences are that point the same way, or may be none."""
+    mean, half = float(np.mean(differences)), float(np.ptp(differences)) / 2
+    if half > abs(mean) / 2 and (min(differences) > 0 or max(differences) < 0):
+        least, most = sorted((abs(min(differences)), abs(max(differences))))
+        return f"{least:.3f} to {most:.3f}"
+    return f"{abs(mean):.3f} ± {half:.3f}"
+
+
 def _loss(outcome: Outcome) -> float:
     return float("inf") if outcome.loss is None else outcome.loss
 
@@ -185,7 +225,8 @@ def _sections(
     colours = dict(zip(ABOUT, COLOURS, strict=False))
     # From where the curves part, as all of them fall alike at first, but with the end of each.
     ends = [group[0].loss for group in groups.values() if group[0].loss is not None]
-    highest = max(float(groups[BASE][0].history.valid.loss[2:][0]), 1.02 * max(ends, default=0.0))
+    early = groups[BASE][0].history.valid.loss[:3][-1]
+    highest = max(float(early), 1.02 * max(ends, default=0.0))
     parameters = {name: count_parameters(group[0].history.config.model) for name, group in groups.items()}
     return [
         Section(
@@ -216,7 +257,7 @@ def _sections(
                         for name, found in results["variants"].items()
                     ],
                     "Means over the seeds; the spread is the largest less the smallest. A verdict needs every seed to "
-                    "agree, and a mean difference larger than its spread.",
+                    "agree, and a mean difference larger than its spread or each larger than the base's spread.",
                 ),
             ],
         ),
@@ -225,7 +266,10 @@ def _sections(
             [
                 training.curves(
                     "curves",
-                    {name: (group[0], colours[name]) for name, group in groups.items()},
+                    {
+                        f"{name} (diverged)" if group[0].loss is None else name: (group[0], colours[name])
+                        for name, group in groups.items()
+                    },
                     "Validation loss of the first seed by steps and by training time, after the steep beginning; "
                     "dashed where training was thrown back or diverged.",
                     highest=highest,
@@ -260,7 +304,7 @@ def _differences(variants: Mapping[str, Any], colours: Mapping[str, str]) -> Fig
         found = variants[name]
         axes.text(-0.01, place, name, transform=axes.get_yaxis_transform(), ha="right", va="center")
         if found["difference"] is None:
-            axes.text(0.02, place, "diverged", transform=axes.get_yaxis_transform(), va="center", color=GREY)
+            axes.annotate("diverged", (0, place), (6, 0), textcoords="offset points", va="center", color=GREY)
             continue
         axes.barh(place, found["difference"], 0.55, color=colours[name], alpha=0.55)
         points = [

@@ -2,6 +2,7 @@
 
 import json
 import time
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,15 +26,22 @@ _PHASES_BYTES = 64_000_000
 _COMPRESSED_BYTES = 4_000_000
 """Of text whose length in tokens is counted for each size of the vocabulary."""
 _REPEATS = 3
-_ALIKE = bytes(
-    ord("a")
-    if chr(byte).isascii() and chr(byte).isalpha()
-    else ord("0")
-    if chr(byte).isascii() and chr(byte).isdigit()
-    else byte
-    for byte in range(256)
-)
-"""Makes every ASCII letter an a and every digit a 0: about as many words, and next to no different ones."""
+_SHOWN_CHARACTERS = 40
+"""Of a token."""
+
+
+def _alike(byte: int) -> int:
+    """A byte of what stands for a character's whole kind and is as long: a, 0, é, ©, 䩩, ⩩ or 𩩩."""
+    if byte < 0x80:
+        return ord("a") if chr(byte).isalpha() else ord("0") if chr(byte).isdigit() else byte
+    if byte < 0xC0:
+        return 0xA9
+    # C2 and E2 lead signs, the others letters for the most part.
+    return byte if byte in {0xC2, 0xE2} else 0xC3 if byte < 0xE0 else 0xE4 if byte < 0xF0 else 0xF0
+
+
+_ALIKE = bytes(map(_alike, range(256)))
+"""Leaves about as many words in a text, and next to no different ones."""
 # What the course allows for its two corpora.
 _COURSE = "The course allows 30 minutes and 30 GB for TinyStories, 12 hours and 100 GB for its OpenWebText sample."
 
@@ -43,7 +51,7 @@ KINDS = {
     "words": "groups of words",
     "run of one character": "runs of one character",
     "white space": "stretches of white space",
-    "punctuation": "stretches of punctuation",
+    "signs": "stretches of signs",
     "misread UTF-8": "pieces of misread UTF-8",
     "part of a character": "parts of characters",
     "mixed": "mixtures",
@@ -179,9 +187,10 @@ def kind(token: Token) -> str:
     if all(character.isalpha() or character.isspace() or character in "'’-" for character in bare):
         return "word" if bare.isalpha() else "words"
     # Letters with marks, as most scripts of South and East Asia have them, are no `isalpha` each.
-    if not bare.isascii() and not any(character.isascii() for character in bare):
+    categories = {unicodedata.category(character)[0] for character in bare}
+    if categories <= {"L", "M"}:
         return "word"
-    return "punctuation" if not any(map(str.isalnum, bare)) else "mixed"
+    return "mixed" if categories & {"L", "N"} else "signs"
 
 
 def _is_misread(text: str) -> bool:
@@ -220,7 +229,7 @@ def answers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         told = listed([f"{count} {kind if count == 1 else KINDS[kind]}" for kind, count in kinds.items()])
         sensible = kinds.get("word", 0) + kinds.get("words", 0)
         sentences.append(
-            f"The longest token of {name} is `{tokens[0]['escaped']}`, {tokens[0]['bytes']} bytes, in the text "
+            f"The longest token of {name} is `{_shown(tokens[0])}`, {tokens[0]['bytes']} bytes, in the text "
             f"{tokens[0]['count']:,} times. The {len(tokens)} longest are {told}. "
             + (
                 "They make sense: they are words that the corpus repeats."
@@ -239,6 +248,13 @@ def answers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"half still brings {(unique - half[2]) / unique:.0%} of these."
         )
     return sentences
+
+
+def _shown(token: Mapping[str, Any]) -> str:
+    """The beginning of a token as people read it: white space to be seen, parts of characters as escaped bytes."""
+    text = token["escaped"] if token["kind"] == "part of a character" else token["text"]
+    brief = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return brief.replace(" ", "␣").replace("\n", "⏎").replace("`", "'")
 
 
 def _best(function: Callable[[], object]) -> float:
@@ -302,20 +318,14 @@ def _sections(found: Mapping[str, Mapping[str, Any]]) -> list[Section]:
                 [
                     Table(
                         f"longest-{name}",
-                        {"id": "", "bytes": "", "token": "", "as text": "", "what it is": "", "in the text": ","},
+                        {"id": "", "bytes": "", "token": "", "what it is": "", "in the text": ","},
                         [
-                            [
-                                token["id"],
-                                token["bytes"],
-                                f"b'{token['escaped']}'",
-                                token["text"].replace(" ", "␣").replace("\n", "⏎"),
-                                token["kind"],
-                                token["count"],
-                            ]
+                            [token["id"], token["bytes"], _shown(token), token["kind"], token["count"]]
                             for token in each["longest"]
                         ],
-                        "Spaces are shown as ␣. A token that is in the text 0 times was merged into longer ones each "
-                        "time.",
+                        f"The first {_SHOWN_CHARACTERS} characters of each, spaces as ␣ and ends of lines as ⏎; "
+                        "results.json has them whole. A token that is in the text 0 times was merged into longer ones "
+                        "each time.",
                     )
                 ],
             )

@@ -19,6 +19,7 @@ from bloomery.train import load_model
 _LARGER = 4
 """Times the vocabulary, for the second tokenizer of each corpus."""
 _SAMPLE_TOKENS = 128
+_NOTHING = "(nothing: it ended the document at once)"
 
 
 def run(desk: Desk) -> Page:
@@ -163,7 +164,7 @@ def _sections(
                     f"{_SAMPLE_TOKENS} tokens at most from the beginning of a document, at temperature 0.8 and top-p "
                     "0.95, one seed."
                 ),
-                *(block for name, text in samples.items() for block in (Text(name), Listing(text))),
+                *(block for name, text in samples.items() for block in (Text(name), Listing(text or _NOTHING))),
             ],
         ),
         Section("The runs", [training.table(list(trained.values()))]),

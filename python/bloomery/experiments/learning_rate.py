@@ -34,11 +34,11 @@ def run(desk: Desk) -> Page:
             return {names[name]: outcome for name, outcome in trained.items()}
 
         found = train([rounded(plan.max_lr * _FACTOR**power) for power in range(-_BELOW, _ABOVE + 1)])
+        # Both at a time, as one alone would leave the other places empty.
+        more = [*refined(found), *beyond(found)]
         for _ in range(_FURTHER):
-            if found[max(found)].stability == "diverged":
-                break
-            found |= train([rounded(max(found) * _FACTOR)])
-        found |= train(refined(found))
+            found |= train(more)
+            more = beyond(found)
     outcomes = [found[rate] for rate in sorted(found)]
     results: dict[str, Any] = {
         "tokens": plan.tokens,
@@ -60,6 +60,12 @@ def run(desk: Desk) -> Page:
 def rounded(rate: float) -> float:
     """To two digits, so that it can be read and typed."""
     return float(f"{rate:.1e}")
+
+
+def beyond(found: Mapping[float, Outcome]) -> list[float]:
+    """The next higher rate, unless the highest one diverged."""
+    highest = max(found)
+    return [] if found[highest].stability == "diverged" else [rounded(highest * _FACTOR)]
 
 
 def refined(found: Mapping[float, Outcome]) -> list[float]:

@@ -20,8 +20,8 @@ _LONGEST = 15
 _SHOWN = 15
 """Of the tokens that only one vocabulary has."""
 _SHOWN_CHARACTERS = 40
-_SPLIT_CHARACTERS = 320
-"""Of the passages that are shown split."""
+_SPLIT_BYTES = 320
+"""Of the passages that are shown split: a tokenizer may have a token for every one."""
 
 
 def run(desk: Desk) -> Page:
@@ -102,7 +102,9 @@ def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
         "shared": len(shared),
         "by_size": [(size, len(set(vocabularies[0][:size]) & set(vocabularies[1][:size])) / size) for size in sizes],
         "only": [
-            [token.decode(errors="replace") for token in vocabulary if len(token) > 3 and token not in shared][:_SHOWN]
+            [token.decode() for token in vocabulary if len(token) > 3 and token not in shared and _is_utf8(token)][
+                :_SHOWN
+            ]
             for vocabulary in vocabularies
         ],
     }
@@ -110,10 +112,12 @@ def overlap(one: Prepared, other: Prepared) -> dict[str, Any]:
 
 def most_different(documents: Sequence[str], tokenizers: Sequence[Tokenizer]) -> str:
     """The passage in which the tokenizers' numbers of tokens differ most."""
+    # Whole characters, so many of them as have that many bytes on average.
+    lengths = {text: max(_SPLIT_BYTES * len(text) // len(text.encode()), 1) for text in documents}
     passages = [
-        text[first : first + _SPLIT_CHARACTERS]
-        for text in documents
-        for first in range(0, max(len(text) - _SPLIT_CHARACTERS, 1), _SPLIT_CHARACTERS)
+        text[first : first + length]
+        for text, length in lengths.items()
+        for first in range(0, max(len(text) - length, 1), length)
     ]
     # Tables and rulers differ most of all, and are no reading.
     passages = [passage for passage in passages if sum(map(str.isalpha, passage)) > 0.6 * len(passage)] or passages

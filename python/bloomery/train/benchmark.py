@@ -78,7 +78,7 @@ def benchmark_step(config: RunConfig, steps: int = 20) -> StepBenchmark | None:
         runtime = Runtime.choose(config.train)
         runtime.apply()
         train = TrainStep(config, runtime)
-        batches = _random_batches(config, train)
+        batches = random_batches(config, train)
 
         def run(count: int) -> float:
             runtime.synchronize()
@@ -114,7 +114,8 @@ def benchmark_step(config: RunConfig, steps: int = 20) -> StepBenchmark | None:
     return result if runtime.is_main else None
 
 
-def _random_batches(config: RunConfig, train: TrainStep) -> Iterator[tuple[Tensor, Tensor]]:
+def random_batches(config: RunConfig, train: TrainStep) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same batch of random ids again and again, as a step of the run takes it."""
     shape = train.micro_batch_size, config.model.context_length + 1
     ids = torch.randint(config.model.vocab_size, shape, device=train.runtime.device)
     inputs, targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
