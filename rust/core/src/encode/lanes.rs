@@ -193,7 +193,7 @@ impl<const W: usize> Lane<W> {
         let len = word.len();
         debug_assert!((1..W).contains(&len));
         self.word = number;
-        self.starts = (2 << len) - 1;
+        self.starts = u64::MAX >> (u64::BITS as usize - 1 - len);
         self.asked = [(W as u32 - 1, NOWHERE); 2];
         // So many bytes at a time, whatever the length: a loop that ends with the word is mispredicted there.
         for first in (0..W).step_by(AT_ONCE) {
