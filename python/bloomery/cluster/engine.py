@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from bloomery.cluster import connection, jobs, tasks
+from bloomery.cluster import connection, jobs, stopping, tasks
 from bloomery.cluster.api import ray
 from bloomery.cluster.reduction import Reduction
 from bloomery.errors import ArgumentError
@@ -52,31 +52,8 @@ class Ray:
         """
         work = pieces.plan(paths, self._piece_bytes, counting.cutter())
         self._connect()
-        threads = _threads(counting.num_threads)
-        parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
-        shared = ray.put(counting)
-        task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
-        tally = Tally(progress, sum(piece.bytes for piece in work))
-        reduction = Reduction(shared, parts)
-        size = max(1, -(-len(work) // _MOST_TASKS))
-        batches = (work[first : first + size] for first in range(0, len(work), size))
-
-        def submit(batch: Sequence[Piece]) -> list[object]:
-            return task.remote(shared, batch, parts, threads)
-
-        for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
-            reduction.add(references)
-            tally.add(counted)
-        sums, left_out = reduction.finish()
-        waiting = list(left_out)
-        while waiting:
-            done = jobs.wait_for_any(waiting, tally.report)
-            waiting = [reference for reference in waiting if reference not in done]
-        counts = counting.add_up(map(jobs.get, sums))
-        if not left_out:
-            return with_min_count(counts, counting.min_count)
-        found = [jobs.get(reference) for reference in left_out]
-        return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
+        with stopping.job() as job:
+            return self._count(job, counting, work, Tally(progress, sum(piece.bytes for piece in work)))
 
     def encode(
         self, encoding: Encoding, paths: Sequence[str], output: str, progress: ProgressCallback | None
@@ -109,6 +86,32 @@ class Ray:
     def _connect(self) -> None:
         self._is_ours = connection.connect(self._address) or self._is_ours
 
+    def _count(self, job: str, counting: Counting, work: Sequence[Piece], tally: Tally) -> Counted:
+        threads = _threads(counting.num_threads)
+        parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
+        shared = ray.put(counting)
+        task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
+        reduction = Reduction(job, shared, parts)
+        size = max(1, -(-len(work) // _MOST_TASKS))
+        batches = (work[first : first + size] for first in range(0, len(work), size))
+
+        def submit(batch: Sequence[Piece]) -> list[object]:
+            return task.remote(job, shared, batch, parts, threads)
+
+        for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
+            reduction.add(references)
+            tally.add(counted)
+        sums, left_out = reduction.finish()
+        waiting = list(left_out)
+        while waiting:
+            done = jobs.wait_for_any(waiting, tally.report)
+            waiting = [reference for reference in waiting if reference not in done]
+        counts = counting.add_up(map(jobs.get, sums))
+        if not left_out:
+            return with_min_count(counts, counting.min_count)
+        found = [jobs.get(reference) for reference in left_out]
+        return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
+
     def _run(self, task: ShardTask, work: Sequence[Piece], tally: Tally) -> Iterator[Record]:
         if not work:
             return
@@ -116,13 +119,14 @@ class Ray:
         threads = _threads(task.encoding.num_threads)
         shared = ray.put(task)
         encode = tasks.encode.options(num_cpus=threads)
+        with stopping.job() as job:
 
-        def submit(piece: Piece) -> list[object]:
-            return [encode.remote(shared, piece, threads)]
+            def submit(piece: Piece) -> list[object]:
+                return [encode.remote(job, shared, piece, threads)]
 
-        for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
-            tally.add(piece.bytes, record.tokens)
-            yield record
+            for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
+                tally.add(piece.bytes, record.tokens)
+                yield record
 
 
 def _threads(asked: int | None) -> int:

@@ -17,7 +17,8 @@ Reference = Any
 class Reduction:
     """Takes counts as they are finished, and begins to add up as soon as there are enough."""
 
-    def __init__(self, counting: Reference, parts: int) -> None:
+    def __init__(self, job: str, counting: Reference, parts: int) -> None:
+        self._job = job
         self._counting = counting
         self._parts = parts
         # Counts, each a list of parts, by how many additions they have behind them.
@@ -49,4 +50,4 @@ class Reduction:
 
     def _sum(self, counts: list[list[Reference]]) -> list[Reference]:
         columns = ([parts[part] for parts in counts] for part in range(self._parts))
-        return [tasks.add_up.remote(self._counting, *column) for column in columns]
+        return [tasks.add_up.remote(self._job, self._counting, *column) for column in columns]
