@@ -35,7 +35,7 @@ from bloomery import Tokenizer, WordCounts
 from bloomery.cluster import Ray
 
 what, address, nodes_left, inputs, tokenizer, output = sys.argv[1:]
-with Ray(address, piece_bytes=200_000) as engine:
+with Ray(address, piece_bytes=100_000) as engine:
     WordCounts.from_files(inputs.replace("*", "00"), engine=engine)
     everywhere = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in ray.nodes() if node["Alive"]]
     ready = ray.remote(num_cpus=1)(lambda: None)
@@ -67,7 +67,7 @@ def run(what: str, loss: str, cluster, *paths: Path) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n", process.stdout.read()
             hunt(f"ray::{what}", loss, cluster, process)
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 0, output

@@ -18,6 +18,8 @@ from bloomery.tokenizer.work import Counting, Encoding, Record
 # Tasks of a count, at most: each makes as many objects as there are parts, and one process keeps the books of all.
 _MOST_TASKS = 10_000
 _MOST_PARTS = 256
+_FEW = 8
+"""Counts that the driver adds up by itself, at most."""
 
 
 class Ray:
@@ -91,24 +93,30 @@ class Ray:
         parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
         shared = ray.put(counting)
         task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
-        reduction = Reduction(job, shared, parts)
-        size = max(1, -(-len(work) // _MOST_TASKS))
-        batches = (work[first : first + size] for first in range(0, len(work), size))
+        size = _pieces_of_a_task(len(work), threads)
+        batches = [work[first : first + size] for first in range(0, len(work), size)]
 
         def submit(batch: Sequence[Piece]) -> list[object]:
             return task.remote(job, shared, batch, parts, threads)
 
-        for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
+        def finished() -> Iterator[list[object]]:
+            for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
+                yield references
+                tally.add(counted)
+
+        if len(batches) <= _FEW:
+            # While the others count; tasks for it would take longer to begin than it takes.
+            counts = counting.add_up(jobs.get(part) for references in finished() for part in references)
+            return with_min_count(counts, counting.min_count)
+        reduction = Reduction(job, shared, parts)
+        for references in finished():
             reduction.add(references)
-            tally.add(counted)
         sums, left_out = reduction.finish()
         waiting = list(left_out)
         while waiting:
             done = jobs.wait_for_any(waiting, tally.report)
             waiting = [reference for reference in waiting if reference not in done]
         counts = counting.add_up(map(jobs.get, sums))
-        if not left_out:
-            return with_min_count(counts, counting.min_count)
         found = [jobs.get(reference) for reference in left_out]
         return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
 
@@ -122,7 +130,7 @@ class Ray:
         with stopping.job() as job:
 
             def submit(piece: Piece) -> list[object]:
-                return [encode.remote(job, shared, piece, threads)]
+                return [encode.remote(job, [shared], piece, threads)]
 
             for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
                 tally.add(piece.bytes, record.tokens)
@@ -132,6 +140,12 @@ class Ray:
 def _threads(asked: int | None) -> int:
     """Of a task: as asked, else all processors of the smallest node, so that every node can run it."""
     return asked or min(connection.processors_of_nodes(), default=1)
+
+
+def _pieces_of_a_task(pieces: int, threads: int) -> int:
+    """Of a count: two, for what they have in common is then sent and added up once, but only if all nodes have work."""
+    at_a_time = sum(count // threads for count in connection.processors_of_nodes())
+    return max(1, min(2, pieces // max(1, 2 * at_a_time)), -(-pieces // _MOST_TASKS))
 
 
 def _ahead(threads: int) -> Callable[[], int]:

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,20 @@ def add_up_last(counting: Counting, *parts: Part) -> tuple[Part, tuple[int, int]
 
 
 @ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
-def encode(job: str, task: ShardTask, piece: Piece, threads: int) -> Record | None:
-    """Encodes a piece to its shard; None when the job was ended."""
+def encode(job: str, task: Sequence[Any], piece: Piece, threads: int) -> Record | None:
+    """Encodes a piece to its shard; None when the job was ended. Takes a reference to a `ShardTask` in a sequence."""
     try:
-        return task.run(piece, threads, stopping.watch(job))
+        return _held(task[0]).run(piece, threads, stopping.watch(job))
     except StoppedError:
         return None
     except (BloomeryError, OSError) as error:
         raise _told(error, [piece]) from None
+
+
+@lru_cache(maxsize=1)
+def _held(task: Any) -> ShardTask:
+    """What a reference stands for, kept by the process for its next task: the tokenizer then knows words already."""
+    return ray.get(task)
 
 
 def _told(error: BloomeryError | OSError, work: Sequence[Piece]) -> BloomeryError | OSError:
