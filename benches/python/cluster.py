@@ -204,8 +204,8 @@ def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes
         level, largest = math.ceil(level / FAN_IN), min(size, largest * FAN_IN)
         objects += math.ceil(level) * parts
     words = measured.words(size)
-    # Additions that run at a time, and then the driver's; a few counts are added up by the driver alone, all but the last
-    # while others are made.
+    # Additions that run at a time, and then the driver's; a few counts are added up by the driver alone, all but the
+    # last while others are made.
     hands = min(parts, nodes * node.processors)
     reduce = added / measured.add_rate / hands + sent / (nodes * node.network)
     gathered = words if tasks > FEW else measured.words(task)
