@@ -15,12 +15,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import psutil
+
 from bloomery import Tokenizer, WordCounts, _core
-from bloomery.tokenizer.engine import Local
+from bloomery.tokenizer.engine import Engine, Local
 from bloomery.tokenizer.pieces import PIECE_BYTES
 from bloomery.tokenizer.sizes import byte_size
 from bloomery.tokenizer.work import Counting, Encoding
@@ -185,7 +189,7 @@ class Prediction:
 def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes: float = PIECE_BYTES) -> Prediction:
     """Computes a job from what was measured; see the page in docs for the formulas."""
     pieces = math.ceil(size / piece_bytes)
-    tasks = math.ceil(pieces / math.ceil(pieces / MOST_TASKS))
+    tasks = math.ceil(pieces / max(1, min(2, pieces // (2 * nodes)), math.ceil(pieces / MOST_TASKS)))
     task = size / tasks
     parts = min(max(1, nodes * node.processors), MOST_PARTS)
     read = min(node.processors * measured.count_rate, node.storage)
@@ -200,10 +204,11 @@ def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes
         level, largest = math.ceil(level / FAN_IN), min(size, largest * FAN_IN)
         objects += math.ceil(level) * parts
     words = measured.words(size)
-    # Additions that run at a time, and then the driver's; a few counts are added up by the driver alone.
+    # Additions that run at a time, and then the driver's; a few counts are added up by the driver alone, all but the
+    # last while others are made.
     hands = min(parts, nodes * node.processors)
     reduce = added / measured.add_rate / hands + sent / (nodes * node.network)
-    gathered = words if tasks > FEW else tasks * measured.words(task)
+    gathered = words if tasks > FEW else measured.words(task)
     reduce = (reduce if tasks > FEW else 0) + gathered * (measured.sent_bytes / node.network + 1 / measured.add_rate)
     encode_one = size / pieces / min(node.processors * measured.encode_rate, node.storage) + node.task_seconds
     last = min(FAN_IN, tasks) * measured.words(size / min(FAN_IN, tasks)) * measured.sent_bytes
@@ -263,14 +268,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} days"
 
 
-def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int) -> list[str]:
-    """Runs of the Ray engine here beside their predictions, as Markdown."""
+def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int, rounds: int) -> list[str]:
+    """Runs of the Ray engine here beside the local engine's and their predictions, as Markdown."""
     from bloomery.cluster import Ray  # noqa: PLC0415 - needs ray
 
     processors = len(os.sched_getaffinity(0))
     node = Node(processors=processors, storage=math.inf, network=math.inf)
     lines = [
-        "| text | distinct words | predicted | count: here | Ray | predicted | encode: here | Ray | predicted |",
+        f"Medians of {rounds} rounds by turns, with the lowest and highest; processor seconds of all processes.",
+        "",
+        "| text | job | here | Ray | Ray / here | predicted | processors: here | Ray | Ray / here |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as name, Ray() as engine:
@@ -281,24 +288,61 @@ def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int)
             beginning = folder / f"{size}.txt"
             with text.open("rb") as source, beginning.open("wb") as target:
                 target.write(source.read(stretch(text, size)[4]))
-            counted, encoded = [], []
-            for chosen in (Local(), engine):
-                start = time.perf_counter()
-                counts = WordCounts.from_files(beginning, special_tokens=[END], engine=chosen)
-                counted.append(time.perf_counter() - start)
+            counts = WordCounts.from_files(beginning, special_tokens=[END])
             tokenizer = Tokenizer.train_from_counts(counts, vocab_size)
-            for chosen in (Local(), engine):
-                start = time.perf_counter()
-                tokenizer.encode_files(beginning, folder / "tokens", engine=chosen)
-                encoded.append(time.perf_counter() - start)
-                shutil.rmtree(folder / "tokens")
+
+            def count(chosen: Engine, text: Path = beginning, expected: WordCounts = counts) -> None:
+                if len(WordCounts.from_files(text, special_tokens=[END], engine=chosen)) != len(expected):
+                    raise AssertionError("the counts differ")
+
+            tokenizer.save(folder / "tokenizer.json")
+
+            def encode(chosen: Engine, text: Path = beginning) -> None:
+                # Every run begins with a tokenizer that knows no word yet.
+                Tokenizer.load(folder / "tokenizer.json").encode_files(text, folder / "tokens", engine=chosen)
+
             found = predict(measured, beginning.stat().st_size, 1, node)
-            cells = [f"{size / 1e6:,.0f} MB", f"{len(counts):,}", f"{found.words:,.0f}"]
-            cells += [f"{seconds:.2f} s" for seconds in (*counted, found.count + found.reduce)]
-            cells += [f"{seconds:.2f} s" for seconds in (*encoded, found.encode)]
-            lines.append(f"| {' | '.join(cells)} |")
+            print(
+                f"{size / 1e6:,.0f} MB: {len(counts):,} distinct words, {found.words:,.0f} predicted", file=sys.stderr
+            )
+            for job, work, seconds in (("count", count, found.count + found.reduce), ("encode", encode, found.encode)):
+                here, there = [], []
+                for turn in range(rounds):
+                    # Who goes first has the colder machine: by turns.
+                    for chosen, times in ((Local(), here), (engine, there))[:: 1 if turn % 2 else -1]:
+                        times.append(both_clocks(lambda work=work, chosen=chosen: work(chosen)))
+                        shutil.rmtree(folder / "tokens", ignore_errors=True)
+                cells = [f"{size / 1e6:,.0f} MB", job]
+                for clock in range(2):
+                    local, ray = [time[clock] for time in here], [time[clock] for time in there]
+                    cells += [spread(local), spread(ray), f"{median(ray) / median(local):.2f}"]
+                    cells += [f"{seconds:.2f} s"] if clock == 0 else []
+                lines.append(f"| {' | '.join(cells)} |")
             beginning.unlink()
     return lines
+
+
+def both_clocks(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock on the wall, and of processors, those of Ray's processes among them."""
+    start, used = time.perf_counter(), processor_seconds()
+    work()
+    return time.perf_counter() - start, processor_seconds() - used
+
+
+def processor_seconds() -> float:
+    """Of this process and of all that it started."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """A median, with the lowest and highest."""
+    return f"{median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -310,6 +354,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=byte_size, nargs="+", default=[10**11, 10**13, 10**14], help="of the corpora")
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--check", type=byte_size, nargs="*", help="sizes to run here too")
+    parser.add_argument("--rounds", type=int, default=5, help="of every run of --check")
     options = parser.parse_args(argv)
     if options.text is None and (options.measured is None or not options.measured.exists()):
         parser.error("give a text to measure on, or the measurements of an earlier run")
@@ -324,7 +369,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(json.dumps(asdict(measured), indent=1))
     print("\n".join(table(measured, options.sizes, options.nodes, Node())))
     if options.check and options.text is not None:
-        print("\n".join(check(measured, options.text, options.check, options.vocab_size)))
+        print("\n".join(check(measured, options.text, options.check, options.vocab_size, options.rounds)))
 
 
 if __name__ == "__main__":

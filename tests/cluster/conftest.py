@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from bloomery import Tokenizer
@@ -80,28 +82,39 @@ def bucket() -> Iterator[str]:
             del os.environ[name]
 
 
+# A node that is gone is noticed within some two seconds, not fifteen.
+QUICK = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+
+
 class Nodes:
-    """A cluster that nodes can be taken from."""
+    """A cluster of two nodes with one processor each, of which the second can be taken away."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        self.second: Any = self._cluster.add_node(num_cpus=1)
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": QUICK}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._second: Any = self._cluster.add_node(num_cpus=1)
         self.address = str(self._cluster.address)
 
     @property
     def raylet(self) -> int:
         """The process of the second node whose children its workers are."""
-        return self.second.all_processes["raylet"][0].process.pid
+        return self._second.all_processes["raylet"][0].process.pid
 
     def lose_second(self) -> None:
-        self._cluster.remove_node(self.second, allow_graceful=False)
-        self.second = None
+        workers = psutil.Process(self.raylet).children(recursive=True)
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+        # A node takes its workers with it. One that was stopped would outlive it here, and keep its connections open.
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
     def make_whole(self) -> None:
-        if self.second is None:
-            self.second = self._cluster.add_node(num_cpus=1)
+        if self._second is None:
+            self._second = self._cluster.add_node(num_cpus=1)
 
     def end(self) -> None:
         self._cluster.shutdown()
@@ -111,7 +124,6 @@ class Nodes:
 def nodes(bucket: str) -> Iterator[Nodes]:
     """The cluster, with this process connected to it."""
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'bloomery[ray]'")
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     started = Nodes()
     ray.init(started.address, log_to_driver=False, logging_level="ERROR")
     yield started
@@ -121,6 +133,14 @@ def nodes(bucket: str) -> Iterator[Nodes]:
 
 @pytest.fixture
 def cluster(nodes: Nodes) -> Nodes:
-    """The cluster with both of its nodes."""
-    nodes.make_whole()
+    """The cluster, as a test needs it."""
     return nodes
+
+
+@pytest.fixture(scope="module")
+def nodes_to_lose() -> Iterator[Nodes]:
+    """Another cluster, to which this process is not connected."""
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'bloomery[ray]'")
+    started = Nodes()
+    yield started
+    started.end()

@@ -17,7 +17,7 @@ from bloomery.cluster import Ray
 
 END = "<|endoftext|>"
 # Tasks enough for two rounds of adding up.
-PIECE = 200_000
+PIECE = 100_000
 
 
 class StoppedError(Exception):

@@ -11,6 +11,15 @@ from bloomery.errors import ClusterError
 
 _ADDRESS = "RAY_ADDRESS"
 _KNOCK_SECONDS = 10
+# Nothing is sent to Ray's makers, nor does Ray write to the terminal of the person who waits for us. A node without
+# power does not hang up: that it does not answer either is noticed within a minute, not seven.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    "RAY_grpc_client_keepalive_time_ms": "40000",
+    "RAY_grpc_client_keepalive_timeout_ms": "20000",
+}
 
 
 def connect(address: str | None) -> bool:
@@ -25,9 +34,8 @@ def connect(address: str | None) -> bool:
     """
     if ray.is_initialized():
         return False
-    # Nothing is sent to Ray's makers, nor does Ray write to the terminal of the person who waits for us.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     address = address or os.environ.get(_ADDRESS)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:

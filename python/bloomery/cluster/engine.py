@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from bloomery.cluster import connection, jobs, tasks
+from bloomery.cluster import connection, jobs, stopping, tasks
 from bloomery.cluster.api import ray
 from bloomery.cluster.reduction import Reduction
 from bloomery.errors import ArgumentError
@@ -18,6 +18,8 @@ from bloomery.tokenizer.work import Counting, Encoding, Record
 # Tasks of a count, at most: each makes as many objects as there are parts, and one process keeps the books of all.
 _MOST_TASKS = 10_000
 _MOST_PARTS = 256
+_FEW = 8
+"""Counts that the driver adds up by itself, at most."""
 
 
 class Ray:
@@ -52,31 +54,8 @@ class Ray:
         """
         work = pieces.plan(paths, self._piece_bytes, counting.cutter())
         self._connect()
-        threads = _threads(counting.num_threads)
-        parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
-        shared = ray.put(counting)
-        task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
-        tally = Tally(progress, sum(piece.bytes for piece in work))
-        reduction = Reduction(shared, parts)
-        size = max(1, -(-len(work) // _MOST_TASKS))
-        batches = (work[first : first + size] for first in range(0, len(work), size))
-
-        def submit(batch: Sequence[Piece]) -> list[object]:
-            return task.remote(shared, batch, parts, threads)
-
-        for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
-            reduction.add(references)
-            tally.add(counted)
-        sums, left_out = reduction.finish()
-        waiting = list(left_out)
-        while waiting:
-            done = jobs.wait_for_any(waiting, tally.report)
-            waiting = [reference for reference in waiting if reference not in done]
-        counts = counting.add_up(map(jobs.get, sums))
-        if not left_out:
-            return with_min_count(counts, counting.min_count)
-        found = [jobs.get(reference) for reference in left_out]
-        return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
+        with stopping.job() as job:
+            return self._count(job, counting, work, Tally(progress, sum(piece.bytes for piece in work)))
 
     def encode(
         self, encoding: Encoding, paths: Sequence[str], output: str, progress: ProgressCallback | None
@@ -109,6 +88,38 @@ class Ray:
     def _connect(self) -> None:
         self._is_ours = connection.connect(self._address) or self._is_ours
 
+    def _count(self, job: str, counting: Counting, work: Sequence[Piece], tally: Tally) -> Counted:
+        threads = _threads(counting.num_threads)
+        parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
+        shared = ray.put(counting)
+        task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
+        size = _pieces_of_a_task(len(work), threads)
+        batches = [work[first : first + size] for first in range(0, len(work), size)]
+
+        def submit(batch: Sequence[Piece]) -> list[object]:
+            return task.remote(job, shared, batch, parts, threads)
+
+        def finished() -> Iterator[list[object]]:
+            for _, counted, references in jobs.run_all(submit, batches, _ahead(threads), tally.report):
+                yield references
+                tally.add(counted)
+
+        if len(batches) <= _FEW:
+            # While the others count; tasks for it would take longer to begin than it takes.
+            counts = counting.add_up(jobs.get(part) for references in finished() for part in references)
+            return with_min_count(counts, counting.min_count)
+        reduction = Reduction(job, shared, parts)
+        for references in finished():
+            reduction.add(references)
+        sums, left_out = reduction.finish()
+        waiting = list(left_out)
+        while waiting:
+            done = jobs.wait_for_any(waiting, tally.report)
+            waiting = [reference for reference in waiting if reference not in done]
+        counts = counting.add_up(map(jobs.get, sums))
+        found = [jobs.get(reference) for reference in left_out]
+        return Counted(counts, sum(words for words, _ in found), sum(occurrences for _, occurrences in found))
+
     def _run(self, task: ShardTask, work: Sequence[Piece], tally: Tally) -> Iterator[Record]:
         if not work:
             return
@@ -116,18 +127,25 @@ class Ray:
         threads = _threads(task.encoding.num_threads)
         shared = ray.put(task)
         encode = tasks.encode.options(num_cpus=threads)
+        with stopping.job() as job:
 
-        def submit(piece: Piece) -> list[object]:
-            return [encode.remote(shared, piece, threads)]
+            def submit(piece: Piece) -> list[object]:
+                return [encode.remote(job, [shared], piece, threads)]
 
-        for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
-            tally.add(piece.bytes, record.tokens)
-            yield record
+            for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
+                tally.add(piece.bytes, record.tokens)
+                yield record
 
 
 def _threads(asked: int | None) -> int:
     """Of a task: as asked, else all processors of the smallest node, so that every node can run it."""
     return asked or min(connection.processors_of_nodes(), default=1)
+
+
+def _pieces_of_a_task(pieces: int, threads: int) -> int:
+    """Of a count: two, for what they have in common is then sent and added up once, but only if all nodes have work."""
+    at_a_time = sum(count // threads for count in connection.processors_of_nodes())
+    return max(1, min(2, pieces // max(1, 2 * at_a_time)), -(-pieces // _MOST_TASKS))
 
 
 def _ahead(threads: int) -> Callable[[], int]:

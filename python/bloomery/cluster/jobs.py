@@ -1,4 +1,4 @@
-"""Tasks of one job, a few ahead of the cluster's hands: the first that fails ends them all."""
+"""Tasks of one job, a few ahead of the cluster's hands."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -37,23 +37,18 @@ def run_all(
     """
     rest = iter(work)
     running: dict[Reference, tuple[Any, list[Reference]]] = {}
-    try:
-        while True:
-            while len(running) < ahead():
-                item = next(rest, _NONE)
-                if item is _NONE:
-                    break
-                first, *others = submit(item)
-                running[first] = (item, others)
-            if not running:
-                return
-            for done in wait_for_any(list(running), tick):
-                item, others = running.pop(done)
-                yield item, get(done), others
-    finally:
-        # Of an error, or of a caller that listens no more.
-        for reference in running:
-            ray.cancel(reference)
+    while True:
+        while len(running) < ahead():
+            item = next(rest, _NONE)
+            if item is _NONE:
+                break
+            first, *others = submit(item)
+            running[first] = (item, others)
+        if not running:
+            return
+        for done in wait_for_any(list(running), tick):
+            item, others = running.pop(done)
+            yield item, get(done), others
 
 
 def wait_for_any(references: list[Reference], tick: Callable[[], object]) -> list[Reference]:

@@ -7,9 +7,6 @@ from bloomery.cluster import tasks
 _FAN_IN = 16
 """Counts that are added up at once: all of one part must fit a node's object store, a tree of many is deep."""
 
-_FEW = 8
-"""So few counts are small: to begin more tasks for them takes longer than to add them up at once."""
-
 Reference = Any
 """To an object in the cluster."""
 
@@ -17,7 +14,8 @@ Reference = Any
 class Reduction:
     """Takes counts as they are finished, and begins to add up as soon as there are enough."""
 
-    def __init__(self, counting: Reference, parts: int) -> None:
+    def __init__(self, job: str, counting: Reference, parts: int) -> None:
+        self._job = job
         self._counting = counting
         self._parts = parts
         # Counts, each a list of parts, by how many additions they have behind them.
@@ -28,10 +26,8 @@ class Reduction:
         self._add(parts, 0)
 
     def finish(self) -> tuple[list[Reference], list[Reference]]:
-        """Parts of which no two hold the same word, and what was left out of each; or a few with nothing left out."""
+        """Parts of which no two hold the same word, and what was left out of each."""
         counts = [parts for level in self._levels for parts in level]
-        if len(self._levels) == 1 and len(counts) <= _FEW:
-            return [part for parts in counts for part in parts], []
         while len(counts) > _FAN_IN:
             counts = [*counts[_FAN_IN:], self._sum(counts[:_FAN_IN])]
         columns = [[parts[part] for parts in counts] for part in range(self._parts)]
@@ -49,4 +45,4 @@ class Reduction:
 
     def _sum(self, counts: list[list[Reference]]) -> list[Reference]:
         columns = ([parts[part] for parts in counts] for part in range(self._parts))
-        return [tasks.add_up.remote(self._counting, *column) for column in columns]
+        return [tasks.add_up.remote(self._job, self._counting, *column) for column in columns]

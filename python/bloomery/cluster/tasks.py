@@ -2,10 +2,13 @@
 
 import errno
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bloomery.cluster import stopping
 from bloomery.cluster.api import ray, util
+from bloomery.cluster.stopping import StoppedError
 from bloomery.errors import BloomeryError
 from bloomery.tokenizer import storage
 from bloomery.tokenizer.engine import with_min_count
@@ -18,18 +21,22 @@ _RETRIES = 10
 
 
 @ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
-def count(counting: Counting, work: Sequence[Piece], parts: int, threads: int) -> list[Any]:
+def count(job: str, counting: Counting, work: Sequence[Piece], parts: int, threads: int) -> list[Any]:
     """Counts pieces; returns the bytes counted, then the words in parts by hash, each an object of its own."""
     try:
-        counts = counting.count_pieces(work, threads)
+        counts = counting.count_pieces(work, threads, stopping.watch(job))
+    except StoppedError:
+        return [0] + [None] * parts
     except (BloomeryError, OSError) as error:
         raise _told(error, work) from None
     return [sum(piece.bytes for piece in work), *counts.parts(parts)]
 
 
 @ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")
-def add_up(counting: Counting, *parts: Part) -> Part:
-    """The sum of the same part of several counts."""
+def add_up(job: str, counting: Counting, *parts: Part) -> Part | None:
+    """The sum of the same part of several counts; None when the job was ended."""
+    if stopping.is_ended(job):
+        return None
     return counting.add_up(parts).parts(1)[0]
 
 
@@ -41,12 +48,20 @@ def add_up_last(counting: Counting, *parts: Part) -> tuple[Part, tuple[int, int]
 
 
 @ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
-def encode(task: ShardTask, piece: Piece, threads: int) -> Record:
-    """Encodes a piece to its shard."""
+def encode(job: str, task: Sequence[Any], piece: Piece, threads: int) -> Record | None:
+    """Encodes a piece to its shard; None when the job was ended. Takes a reference to a `ShardTask` in a sequence."""
     try:
-        return task.run(piece, threads)
+        return _held(task[0]).run(piece, threads, stopping.watch(job))
+    except StoppedError:
+        return None
     except (BloomeryError, OSError) as error:
         raise _told(error, [piece]) from None
+
+
+@lru_cache(maxsize=1)
+def _held(task: Any) -> ShardTask:
+    """What a reference stands for, kept by the process for its next task: the tokenizer then knows words already."""
+    return ray.get(task)
 
 
 def _told(error: BloomeryError | OSError, work: Sequence[Piece]) -> BloomeryError | OSError:
