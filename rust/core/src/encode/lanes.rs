@@ -93,7 +93,7 @@ impl Joiner {
             }
         }
         // A word has no more ids than bytes.
-        let room = words.iter().map(Range::len).sum::<usize>() + SLACK;
+        let room = words.iter().map(Range::len).filter(|&len| len <= LONGEST).sum::<usize>() + SLACK;
         let mut end = joined.ids.len();
         joined.ids.resize(end + room, 0);
         short.join(pairs, text, words, &mut joined, &mut end);
