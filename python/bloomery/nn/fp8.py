@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bloomery.nn.functional import in_dtype
+
 MULTIPLE = 16
 """Widths must be multiples of this."""
 
@@ -76,4 +78,4 @@ def product(a: Rounded, b: Rounded, dtype: torch.dtype, *, exact: bool = False) 
             a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=not exact
         )
     # The same numbers without such units, for tests.
-    return ((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T).to(dtype)
+    return in_dtype((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T, dtype)

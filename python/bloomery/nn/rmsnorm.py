@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bloomery.nn.functional import in_dtype
+
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) · weight over the last dimension, d_model (Zhang and Sennrich, 2019, equation 4).
@@ -64,7 +66,7 @@ class _Normalized(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
-        y = _in_dtype(wide * scale, x.dtype)
+        y = in_dtype(wide * scale, x.dtype)
         ctx.save_for_backward(y, scale)
         return y
 
@@ -73,10 +75,4 @@ class _Normalized(torch.autograd.Function):
         y, scale = ctx.saved_tensors
         wide, of_y = y.to(scale.dtype), gradient.to(scale.dtype)
         of_x = scale * (of_y - wide * (of_y * wide).mean(-1, keepdim=True))
-        return _in_dtype(of_x, y.dtype), None
-
-
-def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
-    # Of a function whose result went through a cast that changes nothing, compiled code of torch 2.11 takes the
-    # gradient to be zero.
-    return x if x.dtype == dtype else x.to(dtype)
+        return in_dtype(of_x, y.dtype), None

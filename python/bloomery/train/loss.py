@@ -48,7 +48,8 @@ def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[
     # CUDA graphs, of the compiled code (mode="reduce-overhead") as well as of the whole forward and backward pass
     # (118.1 ms became 117.8 with GPT-2 small, 19.5 became 19.8 with the 17M model, 263 stayed with GPT-2 XL): the
     # launches are hidden behind the work, as nothing in a step waits for the device. What a profile of a few steps does
-    # not account for stays under replay, so it is not gaps between kernels: perhaps the clock, which falls under load.
+    # not account for stays under replay, so it is not gaps between kernels but the clock: at the 700 W that a card may
+    # take, an H100's was seen to fall from 1.98 GHz to between 1.4 and 1.8 in these steps.
     # mode="max-autotune" compiles for minutes.
     # In 8 bits sums with the residual are kernels of torch.compile, which otherwise adds up to five layers' parts again
     # and again before it stores a sum: 1 ms of 106 on an H100.
