@@ -176,7 +176,7 @@ def _scaled_(x: Tensor, scale: Tensor) -> Tensor:
         from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
 
         return triton_kernels.scale_(x, scale)
-    # Of x.mul_(scale) the scale would be rounded to the dtype of x.
+    # On a GPU x.mul_(scale) would round the scale to the dtype of x.
     return x.copy_(x.to(scale.dtype) * scale)
 
 
