@@ -40,6 +40,7 @@ MAY_IMPORT = {
 MAY_USE = {
     "nn": {"torch"},
     "nn/triton_kernels.py": {"torch", "triton"},
+    "nn/triton_loss.py": {"torch", "triton"},
     "optim": {"torch"},
     "accounting": set[str](),
     "config": set[str](),

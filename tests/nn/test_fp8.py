@@ -63,6 +63,20 @@ def test_joint_products_are_those_of_the_maps_one_by_one(tiny: TransformerConfig
         assert noise < 0.2
 
 
+@pytest.mark.parametrize("fp8", (False, True))
+def test_gradients_go_through_torch_compile(tiny: TransformerConfig, *, fp8: bool) -> None:
+    model = TransformerLM(dataclasses.replace(tiny, d_model=32, d_ff=48))
+    model.use_joint_projections()
+    model.use_fp8(enabled=fp8)
+    tokens = torch.randint(tiny.vocab_size, (2, 9))
+    compiled: Any = torch.compile(model.hidden, backend="aot_eager")  # pyright: ignore[reportUnknownMemberType]
+    found = [
+        torch.autograd.grad(cross_entropy(model.logits(hidden(tokens)), tokens), list(model.parameters()))
+        for hidden in (model.hidden, compiled)
+    ]
+    torch.testing.assert_close(found[1], found[0])
+
+
 def test_training_loses_nothing_but_noise() -> None:
     config = TransformerConfig(vocab_size=32, context_length=32, d_model=64, num_layers=2, num_heads=4)
 

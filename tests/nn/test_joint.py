@@ -11,8 +11,18 @@ import pytest
 import torch
 
 from bloomery.config import TransformerConfig
-from bloomery.nn import KVCache, Linear, RotaryPositionalEmbedding, TransformerLM, cross_entropy, joint_linear, silu
-from bloomery.nn.joint import gate, split_heads
+from bloomery.nn import (
+    KVCache,
+    Linear,
+    RMSNorm,
+    RotaryPositionalEmbedding,
+    TransformerLM,
+    cross_entropy,
+    joint_linear,
+    silu,
+)
+from bloomery.nn.joint import add_product, gate, heads
+from bloomery.nn.rmsnorm import normalized
 
 
 def test_a_joint_product_is_the_maps_side_by_side() -> None:
@@ -23,13 +33,27 @@ def test_a_joint_product_is_the_maps_side_by_side() -> None:
 
 def test_heads_are_turned_as_by_rope() -> None:
     rope = RotaryPositionalEmbedding(100.0, 8, 11)
-    joint = torch.randn(2, 5, 3 * 24)
-    q, k, v = joint.chunk(3, -1)
+    x, weight = torch.randn(2, 5, 16), torch.randn(3 * 24, 16)
+    q, k, v = (x @ weight.T).chunk(3, -1)
 
     def turned(x: torch.Tensor) -> torch.Tensor:
         return rope(x.reshape(2, 5, 3, 8).transpose(1, 2)).transpose(1, 2).flatten(-2)
 
-    torch.testing.assert_close(split_heads(joint, *rope.tables(5)), (turned(q), turned(k), v))
+    torch.testing.assert_close(heads(x, weight, *rope.tables(5)), (turned(q), turned(k), v))
+
+
+def test_a_product_is_added_to_the_residual() -> None:
+    residual, x, weight = torch.randn(2, 5, 6), torch.randn(2, 5, 8), torch.randn(6, 8)
+    torch.testing.assert_close(add_product(residual, x, weight), residual + x @ weight.T)
+
+
+def test_norms_without_their_gains_are_norms() -> None:
+    norm = RMSNorm(16, eps=1e-3)
+    x = torch.randn(3, 5, 16, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(normalized(x, norm.eps), norm.double()(x))
+    assert torch.autograd.gradcheck(lambda x: normalized(x, norm.eps), x)
+    narrow = torch.randn(4, 16, dtype=torch.bfloat16)
+    torch.testing.assert_close(normalized(narrow, norm.eps), norm.float()(narrow))
 
 
 def test_the_gate_is_swiglus() -> None:
@@ -57,21 +81,36 @@ def test_models_are_equal_with_and_without(tiny: TransformerConfig, switches: di
 # Triton's interpreter runs the kernels without a GPU; it is chosen when triton is imported.
 _KERNELS = """
 import torch
-from bloomery.nn import RotaryPositionalEmbedding, fp8, triton_kernels
-from bloomery.nn.joint import gate, split_heads
-from bloomery.nn.linear_loss import _loss_and_gradient
+from bloomery.nn import RotaryPositionalEmbedding, fp8, triton_kernels, triton_loss
+from bloomery.nn.joint import gate, turned
+from bloomery.nn.linear_loss import loss_and_gradient
 
 torch.manual_seed(0)
-triton_kernels._BLOCKS = ((256, 4), (64, 4))
+triton_loss._BLOCKS = ((256, 4), (64, 4))
 for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
     logits, targets = 3 * torch.randn(5, width), torch.randint(vocab_size, (5,))
-    expected = _loss_and_gradient(logits, targets, vocab_size)
-    torch.testing.assert_close(triton_kernels.loss_and_gradient_(logits, targets, vocab_size), expected)
+    expected = loss_and_gradient(logits, targets, vocab_size)
+    loss, log_totals = triton_loss.loss(logits, targets, vocab_size)
+    torch.testing.assert_close(loss, expected[0])
+    gradient, transposed = triton_loss.rounded_gradient(logits, targets, log_totals, vocab_size, 128, 15)
+    assert torch.equal(transposed[:, :5].T.float(), gradient.float())
+    assert not transposed[:, 5:].float().any()
+    assert not gradient[:, vocab_size:].float().any()
+    # The interpreter halves those that it rounds up to a power of two.
+    right = torch.isclose(gradient.float() / 2**15, expected[1], rtol=0.13, atol=1e-9)
+    assert right[:, :vocab_size].float().mean() > 0.8
+    torch.testing.assert_close(triton_loss.loss_and_gradient_(logits, targets, vocab_size), expected)
+
+x, scale = torch.randn(5000), torch.tensor(0.3)
+torch.testing.assert_close(triton_kernels.scale_(x.clone(), scale), x * scale)
 
 cos, sin = RotaryPositionalEmbedding(100.0, 8, 7).tables(5)
 joint = torch.randn(2, 5, 3 * 24, requires_grad=True)
-parts = split_heads(joint, cos, sin)
-torch.testing.assert_close(triton_kernels.split_heads(joint.detach(), cos, sin), tuple(p.detach() for p in parts))
+q, k, v = joint.chunk(3, -1)
+parts = turned(q, cos, sin), turned(k, cos, sin), v
+here = joint.detach().clone()
+triton_kernels.turn_(here, cos, sin)
+torch.testing.assert_close(here, torch.cat(parts, -1).detach())
 gradients = [torch.randn_like(part) for part in parts]
 (expected,) = torch.autograd.grad(parts, joint, gradients)
 torch.testing.assert_close(triton_kernels.join_heads(*gradients, cos, sin), expected)

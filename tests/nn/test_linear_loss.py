@@ -55,11 +55,24 @@ def test_low_precision_is_summed_in_float32(monkeypatch: pytest.MonkeyPatch) -> 
         assert (ours - other).norm() < 0.02 * other.norm()
 
 
-def test_without_gradients_the_loss_is_the_same() -> None:
+@pytest.mark.parametrize("fp8", (False, True))
+def test_without_gradients_the_loss_is_the_same(*, fp8: bool) -> None:
     hidden, weight, targets = make(5, 9)
-    expected = linear_cross_entropy(hidden, weight, targets)
+    expected = linear_cross_entropy(hidden, weight, targets, fp8=fp8)
     with torch.no_grad():
-        assert torch.equal(linear_cross_entropy(hidden, weight, targets), expected)
+        assert torch.equal(linear_cross_entropy(hidden, weight, targets, fp8=fp8), expected)
+
+
+@pytest.mark.parametrize("chunk_bytes", (1000, 10**6))
+def test_in_8_bits_loss_and_gradients_are_close(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(linear_loss._CHUNK_BYTES, "cpu", chunk_bytes)
+    monkeypatch.setitem(linear_loss._MULTIPLE, "cpu", 64)
+    hidden, weight, targets = make(7, 19)
+    loss, expected = linear_cross_entropy(hidden, weight, targets, fp8=True), of_whole_logits(hidden, weight, targets)
+    torch.testing.assert_close(loss, expected, rtol=0.01, atol=0)
+    ours, theirs = (torch.autograd.grad(value, (hidden, weight)) for value in (loss, expected))
+    for our, their in zip(ours, theirs, strict=True):
+        assert (our - their).norm() < 0.08 * their.norm()
 
 
 def test_the_gradient_is_computed_once() -> None:

@@ -8,13 +8,15 @@ import json
 import os
 import resource
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.tensor.debug import CommDebugMode
+from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bloomery.errors import BloomeryError
 from bloomery.train import RunConfig, checkpoint, shards
@@ -54,6 +56,22 @@ def killed(config: RunConfig, rank: int, at: str) -> None:
     train_run(config)
 
 
+class Communication(TorchDispatchMode):
+    """Counts what processes send each other, by name. Torch's own (CommDebugMode) fails with FSDP in torch 2.11."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Counts an operator, and calls it; what sharded tensors send is seen when they are taken apart."""
+        if DTensor in types:
+            return NotImplemented
+        if func.namespace in ("c10d", "_c10d_functional"):
+            self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
 def count(config: RunConfig) -> dict[str, Any]:
     """What is sent in a step, by kind of communication, and how much of the model is here."""
     with process_group(config.train):
@@ -71,13 +89,11 @@ def count(config: RunConfig) -> dict[str, Any]:
 
             step._forward.register_comm_hook(None, hook)
         ids = torch.zeros(step.micro_batch_size, config.model.context_length, dtype=torch.int64)
-        found = {}
-        with CommDebugMode() as sent:
+        with Communication() as sent:
             step(iter([(ids, ids)] * step.micro_steps), 0.0)
-            found = {str(kind).rpartition(".")[2]: number for kind, number in sent.get_comm_counts().items()}
         tensors = [*step.model.parameters(), *(s["exp_avg"] for s in step.optimizer.state.values())]
         held = sum((t.to_local() if hasattr(t, "to_local") else t).numel() for t in tensors)  # type: ignore[operator]
-        return {**found, "reduced": reduced, "held": held, "all": sum(t.numel() for t in tensors)}
+        return {**sent.counts, "reduced": reduced, "held": held, "all": sum(t.numel() for t in tensors)}
 
 
 def save_to_file(config: RunConfig) -> str:

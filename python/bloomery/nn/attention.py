@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from bloomery.nn.cache import LayerCache
 from bloomery.nn.fp8_joint import fp8_heads
 from bloomery.nn.functional import scaled_dot_product_attention
-from bloomery.nn.joint import split_heads
-from bloomery.nn.linear import Linear, joint_linear, joint_weight
+from bloomery.nn.joint import heads
+from bloomery.nn.linear import Linear, joint_weight
 from bloomery.nn.rmsnorm import RMSNorm
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
@@ -38,7 +38,7 @@ class CausalMultiHeadSelfAttention(nn.Module):
         fused: Whether torch's own attention kernel is used; equal but for rounding, faster, and it never holds the
             [T, S] scores.
         joint: Whether queries, keys and values are computed as one product where nothing but RoPE comes between it and
-            attention; see `joint_linear` and `split_heads`.
+            attention; see `joint_linear` and `heads`.
 
     Raises:
         ValueError: d_model is no multiple of num_heads.
@@ -83,15 +83,8 @@ class CausalMultiHeadSelfAttention(nn.Module):
             The shape of x.
         """
         past = 0 if cache is None else cache.length
-        if self.joint and self.rope is not None and self.q_norm is None and token_positions is None and cache is None:
-            cos, sin = self.rope.tables(x.shape[-2])
-            maps = self.q_proj, self.k_proj, self.v_proj
-            if self.q_proj.fp8:
-                parts = fp8_heads(x, joint_weight(*maps), cos, sin)
-            else:
-                parts = split_heads(joint_linear(x, *maps), cos, sin)
-            q, k, v = map(self._heads, parts)
-            return self.output_proj(self._attend(q, k, v).transpose(-3, -2).flatten(-2))
+        if self.joins and token_positions is None and cache is None:
+            return self.output_proj(self._joint(x))
         q, k, v = (self._heads(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))  # [..., H, T, D]
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
@@ -104,6 +97,24 @@ class CausalMultiHeadSelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)
         return self.output_proj(self._attend(q, k, v).transpose(-3, -2).flatten(-2))
+
+    @property
+    def joins(self) -> bool:
+        """Whether queries, keys and values are computed as one product where there are no positions and no cache."""
+        return self.joint and self.rope is not None and self.q_norm is None
+
+    def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
+        """Residual + the attention of x · gain where it `joins`; all [..., T, d_model] but gain [d_model]."""
+        return self.output_proj.add_to(residual, self._joint(x, gain))
+
+    def _joint(self, x: Tensor, gain: Tensor | None = None) -> Tensor:
+        """What the heads make of x · gain, side by side, before the output projection."""
+        if self.rope is None:
+            raise AssertionError("joint products are for RoPE")
+        cos, sin = self.rope.tables(x.shape[-2])
+        weight = joint_weight(self.q_proj, self.k_proj, self.v_proj, gain=gain)
+        q, k, v = map(self._heads, (fp8_heads if self.q_proj.fp8 else heads)(x, weight, cos, sin))
+        return self._attend(q, k, v).transpose(-3, -2).flatten(-2)
 
     def _heads(self, x: Tensor) -> Tensor:
         """[..., T, H·D] to [..., H, T, D]."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bloomery.nn.functional import in_dtype
+
 MULTIPLE = 16
 """Widths must be multiples of this."""
 
@@ -47,7 +49,7 @@ class _Fp8Linear(torch.autograd.Function):
 
 
 Rounded = tuple[Tensor, Tensor]
-"""8-bit numbers [N, K], and the scales [N, 1] to multiply them by."""
+"""8-bit numbers [N, K], and the scales, [N, 1] or [1, 1], to multiply them by."""
 
 
 def rounded(x: Tensor) -> Rounded:
@@ -57,12 +59,23 @@ def rounded(x: Tensor) -> Rounded:
     return (wide / scale).to(_DTYPE), scale
 
 
-def product(a: Rounded, b: Rounded, dtype: torch.dtype) -> Tensor:
-    """[N, K] times the transpose of [M, K], in a dtype of 16 bits or more."""
+def rounded_whole(x: Tensor) -> Rounded:
+    """[N, K] in 8 bits, scaled by the largest number of all: the scale is [1, 1]."""
+    wide = x.float()
+    scale = (wide.abs().amax().clamp(min=1e-12) / _LARGEST).reshape(1, 1)
+    return (wide / scale).to(_DTYPE), scale
+
+
+def product(a: Rounded, b: Rounded, dtype: torch.dtype, *, exact: bool = False) -> Tensor:
+    """[N, K] times the transpose of [M, K], in a dtype of 16 bits or more.
+
+    Sums are of some 14 bits while a kernel goes along K, which long ones of numbers of one sign suffer from; exact ones
+    are of 32.
+    """
     (a_numbers, a_scale), (b_numbers, b_scale) = a, b
     if a_numbers.is_cuda:
         return torch._scaled_mm(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet
-            a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=True
+            a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=not exact
         )
     # The same numbers without such units, for tests.
-    return ((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T).to(dtype)
+    return in_dtype((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T, dtype)

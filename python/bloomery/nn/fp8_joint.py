@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bloomery.nn.fp8 import product, rounded
 from bloomery.nn.functional import silu
-from bloomery.nn.joint import KERNELS, split_heads, turned
+from bloomery.nn.joint import KERNELS, split_and_turn, turned
 
 RoundedToo = tuple[Tensor, Tensor, Tensor]
 """Numbers as they are, in 8 bits, and the scales of these."""
@@ -36,12 +36,12 @@ def fp8_swiglu(x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
 
 
 def fp8_heads(x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, `split_heads` of a joint product in 8 bits.
+    """`heads` by a joint product in 8 bits.
 
     Args:
         x: [B, T, K].
         joint_weight: [3·H·D, K].
-        cos: As for `split_heads`.
+        cos: As for `heads`.
         sin: As cos.
 
     Returns:
@@ -73,8 +73,11 @@ class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, joint_weight, cos, sin)
-        joint = product(rounded(x.flatten(0, -2)), rounded(joint_weight), x.dtype)
-        return split_heads(joint.reshape(*x.shape[:-1], -1), cos, sin)
+        joint = product(rounded(x.flatten(0, -2)), rounded(joint_weight), x.dtype).reshape(*x.shape[:-1], -1)
+        if joint.is_cuda and KERNELS:
+            return split_and_turn(joint, cos, sin)
+        q, k, v = joint.chunk(3, -1)
+        return turned(q, cos, sin), turned(k, cos, sin), v
 
     @staticmethod
     def backward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -1,11 +1,14 @@
-"""What follows a joint product: queries, keys and values with RoPE, and SwiGLU's gate.
+"""Joint products and what surrounds them: queries, keys and values with RoPE, SwiGLU's gate, sums with the residual.
 
-On a GPU each is one kernel, and its gradient one that leaves the gradients of the parts side by side, where the
-backward pass of the joint product needs them. Left to torch.compile, that gradient was put together element by element:
-14 ms of the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough. And a part that is a
-view keeps the whole product in memory.
+On a GPU RoPE and the gate are one kernel each, and their gradients such that leave the gradients of the parts side by
+side, where the backward pass of the joint product needs them. Left to torch.compile, that gradient was put together
+element by element: 14 ms of the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough.
 
-Shapes: B is the batch, T the tokens, H the heads, D a head's width, F a feed-forward network's.
+Tried and not there: the gate, or its gradient, in the same Triton kernel as the product before it. On an H100 the
+gradient took 617 µs for 755, which the faster memory of an H200 would make nothing of, and the gate 782 for 840:
+without a tile that several blocks share, such a product reads three times what cuBLAS's reads.
+
+Shapes: B is the batch, T the tokens, H the heads, D a head's width, K the model's width, F a feed-forward network's.
 """
 
 from importlib.util import find_spec
@@ -21,20 +24,22 @@ KERNELS = find_spec("triton") is not None
 """Whether Triton is there; torch for Windows comes without it."""
 
 
-def split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Splits a joint product in three and turns queries and keys by their positions.
+def heads(x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values as one product; queries and keys are turned by their positions.
 
     Args:
-        joint: [B, T, 3·H·D]: queries, keys, values of all heads.
+        x: [B, T, K].
+        joint_weight: [3·H·D, K]: of queries, keys, values of all heads.
         cos: [T, D], as in `RotaryPositionalEmbedding`.
         sin: As cos.
 
     Returns:
-        Each [B, T, H·D].
+        Each [B, T, H·D]; on a GPU they are views of one tensor.
     """
-    if joint.is_cuda and KERNELS:
-        return _split_heads(joint, cos, sin)
-    q, k, v = joint.chunk(3, -1)
+    if x.is_cuda and KERNELS:
+        parts: tuple[Tensor, Tensor, Tensor] = _Heads.apply(x, joint_weight, cos, sin)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
+        return parts
+    q, k, v = (x @ joint_weight.T).chunk(3, -1)
     return turned(q, cos, sin), turned(k, cos, sin), v
 
 
@@ -44,11 +49,32 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turn(heads, cos.unsqueeze(-2), sin.unsqueeze(-2)).flatten(-2)
 
 
-@torch.library.custom_op("bloomery::split_heads", mutates_args=(), device_types="cuda")
-def _split_heads(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+class _Heads(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, joint_weight, cos, sin)
+        return split_and_turn(x @ joint_weight.to(x.dtype).T, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, joint_weight, cos, sin = ctx.saved_tensors
+        of_joint = _join_heads(q, k, v, cos, sin)
+        of_weight = of_joint.flatten(0, -2).T @ x.flatten(0, -2)
+        return of_joint @ joint_weight.to(x.dtype), of_weight.to(joint_weight.dtype), None, None
+
+
+def split_and_turn(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three parts of a joint product [B, T, 3·H·D] on a GPU, the first two turned in place."""
+    _turn(joint, cos, sin)
+    q, k, v = joint.chunk(3, -1)
+    return q, k, v
+
+
+@torch.library.custom_op("bloomery::turn", mutates_args=("joint",), device_types="cuda")
+def _turn(joint: Tensor, cos: Tensor, sin: Tensor) -> None:
     from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
 
-    return triton_kernels.split_heads(joint, cos, sin)
+    triton_kernels.turn_(joint, cos, sin)
 
 
 @torch.library.custom_op("bloomery::join_heads", mutates_args=(), device_types="cuda")
@@ -58,10 +84,8 @@ def _join_heads(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Te
     return triton_kernels.join_heads(q, k, v, cos, sin)
 
 
-@_split_heads.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
-def _(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
-    shape = (*joint.shape[:-1], joint.shape[-1] // 3)
-    return joint.new_empty(shape), joint.new_empty(shape), joint.new_empty(shape)
+@_turn.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
+def _(joint: Tensor, cos: Tensor, sin: Tensor) -> None: ...
 
 
 @_join_heads.register_fake  # pyright: ignore[reportUnknownMemberType]
@@ -69,15 +93,49 @@ def _(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:  # n
     return q.new_empty((*q.shape[:-1], 3 * q.shape[-1]))
 
 
-def _save_tables(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: object) -> None:  # noqa: ARG001
-    ctx.save_for_backward(*inputs[1:])
+def add_product(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Residual + x·Wᵀ, in the dtype of the residual.
+
+    On a GPU the product is added as it is computed. Under torch.compile the sum takes the place of the residual where
+    nobody needs that any more.
+
+    Args:
+        residual: [..., M].
+        x: [..., K].
+        weight: [M, K].
+
+    Returns:
+        [..., M].
+    """
+    if residual.is_cuda:
+        y: Tensor = _AddProduct.apply(residual, x, weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
+        return y
+    return residual + x @ weight.T
 
 
-def _differentiate_heads(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None, None]:
-    return _join_heads(q, k, v, *ctx.saved_tensors), None, None
+class _AddProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, weight)
+        # A copy that torch.compile leaves out where it can; that of an addmm which is no mutation stays.
+        total = residual.clone()
+        _add_product(total, x, weight.to(residual.dtype))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight = ctx.saved_tensors
+        of_weight = gradient.flatten(0, -2).T @ x.flatten(0, -2)
+        return gradient, gradient @ weight.to(gradient.dtype), of_weight.to(weight.dtype)
 
 
-_split_heads.register_autograd(_differentiate_heads, setup_context=_save_tables)  # pyright: ignore[reportUnknownMemberType]
+@torch.library.custom_op("bloomery::add_product", mutates_args=("total",), device_types="cuda")
+def _add_product(total: Tensor, x: Tensor, weight: Tensor) -> None:
+    total.flatten(0, -2).addmm_(x.flatten(0, -2), weight.T)
+
+
+@_add_product.register_fake  # pyright: ignore[reportUnknownMemberType]
+def _(total: Tensor, x: Tensor, weight: Tensor) -> None: ...
 
 
 def gate(joint: Tensor) -> Tensor:

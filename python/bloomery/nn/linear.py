@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bloomery.nn.fp8 import fp8_linear
+from bloomery.nn.joint import add_product
 
 
 def init_linear_(weight: Tensor) -> None:
@@ -45,6 +46,10 @@ class Linear(nn.Module):
         """[..., in_features] to [..., out_features]."""
         return _product(x, self.weight, fp8=self.fp8)
 
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """Residual [..., out_features] + y, in one pass through memory where that can be."""
+        return residual + self(x) if self.fp8 else add_product(residual, x, self.weight)
+
     def extra_repr(self) -> str:
         """The sizes, for printing the model."""
         out_features, in_features = self.weight.shape
@@ -68,9 +73,13 @@ def joint_linear(x: Tensor, *linears: Linear) -> Tensor:
     return _product(x, joint_weight(*linears), fp8=linears[0].fp8)
 
 
-def joint_weight(*linears: Linear) -> Tensor:
-    """The weights of maps of one input, one below the other: [sum of out_features, in_features]."""
-    return torch.cat([linear.weight for linear in linears])
+def joint_weight(*linears: Linear, gain: Tensor | None = None) -> Tensor:
+    """The weights of maps of one input, one below the other: [sum of out_features, in_features].
+
+    Those of an input that is still to be multiplied by a gain [in_features] are multiplied by it instead.
+    """
+    weight = torch.cat([linear.weight for linear in linears])
+    return weight if gain is None else weight * gain
 
 
 def _product(x: Tensor, weight: Tensor, *, fp8: bool) -> Tensor:

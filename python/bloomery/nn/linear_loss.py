@@ -6,13 +6,15 @@ Shapes: N tokens, D the width of the hidden states, V the size of the vocabulary
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
 
 from bloomery.nn.autocast import autocast_dtype
+from bloomery.nn.fp8_loss import Fp8Head
+from bloomery.nn.joint import KERNELS
 
 LossAndGradient = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
@@ -21,11 +23,14 @@ _CHUNK_BYTES = {"cuda": 2**29, "cpu": 2**23}
 # Matrix units want rows that begin at multiples of 16 bytes, and tiles that are full: a vocabulary of 50,257 is
 # computed as one of 50,304.
 _MULTIPLE = {"cuda": 64}
+_ROWS_MULTIPLE = {"cuda": 128}
 # Since torch 2.8 a product of bfloat16 can be added to a sum in float32 without being rounded in between.
 _SUMS_WIDE = "dtype" in torch.ops.aten.addmm.overloads()
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False) -> Tensor:
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False, fp8: bool = False
+) -> Tensor:
     """`cross_entropy(hidden @ weight.T, targets)`, equal but for rounding.
 
     Logits and their gradients are computed for a chunk of tokens at a time, and with them, already in the forward pass,
@@ -38,20 +43,72 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, *, com
         weight: [V, D].
         targets: [...], integers in 0..V.
         compiled: Whether what happens to a chunk's logits is done by compiled code.
+        fp8: Whether the three products are computed in 8 bits; see `Fp8Head`.
 
     Returns:
         A scalar, the mean in nats. Its gradient can be computed once.
     """
     device = hidden.device.type
     dtype = autocast_dtype(hidden.device) or hidden.dtype
-    step = _loss_and_gradient
+    step = loss_and_gradient
     if compiled:
         step = _kernel() if hidden.is_cuda else _compiled_loss_and_gradient()
+    make_head = functools.partial(Fp8Head if fp8 else _Head, loss_and_gradient=step, compiled=compiled)
+    # In 8 bits the gradient of the weight is added to the sum for itself, chunk by chunk.
+    chunk_bytes = _CHUNK_BYTES.get(device, 2**29) * (2 if fp8 else 1)
+    arguments = make_head, chunk_bytes, torch.is_grad_enabled()
     with torch.autocast(device, enabled=False):
         loss: Tensor = _LinearCrossEntropy.apply(  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
-            hidden.to(dtype).flatten(0, -2), weight, targets.flatten(), step, torch.is_grad_enabled()
+            hidden.to(dtype).flatten(0, -2), weight, targets.flatten(), *arguments
         )
     return loss
+
+
+class Head(Protocol):
+    """The output head, of chunks of hidden states."""
+
+    def loss(
+        self, first: int, targets: Tensor, of_hidden: Tensor | None = None, of_weight: Tensor | None = None
+    ) -> Tensor:
+        """The summed loss of the tokens from `first` on that have these targets.
+
+        Args:
+            first: The chunk's first token.
+            targets: [rows], or fewer in the last chunk.
+            of_hidden: Gets the gradient of their hidden states.
+            of_weight: To which the gradient of the weight is added.
+        """
+        ...
+
+
+class _Head:
+    """The head's products in the dtype of the hidden states [N, D] and of the weight [V or more, D]."""
+
+    def __init__(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        vocab_size: int,
+        rows: int,
+        *,
+        loss_and_gradient: LossAndGradient,
+        compiled: bool,
+    ) -> None:
+        del compiled  # there is nothing but products
+        self._hidden, self._weight, self._vocab_size = hidden, weight, vocab_size
+        self._loss_and_gradient = loss_and_gradient
+        self._logits = hidden.new_empty(rows, weight.shape[0])
+
+    def loss(
+        self, first: int, targets: Tensor, of_hidden: Tensor | None = None, of_weight: Tensor | None = None
+    ) -> Tensor:
+        hidden, logits = self._hidden[first : first + len(targets)], self._logits[: len(targets)]
+        torch.mm(hidden, self._weight.T, out=logits)
+        loss, of_logits = self._loss_and_gradient(logits, targets, self._vocab_size)
+        if of_hidden is not None and of_weight is not None:
+            torch.mm(of_logits, self._weight, out=of_hidden)
+            _add_product_(of_weight, of_logits.T, hidden)
+        return loss
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -61,46 +118,43 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden: Tensor,
         weight: Tensor,
         targets: Tensor,
-        loss_and_gradient: LossAndGradient,
+        make_head: Callable[[Tensor, Tensor, int, int], Head],
+        chunk_bytes: int,
         differentiate: bool,  # noqa: FBT001 - torch passes by position
     ) -> Tensor:
         tokens, vocab_size, device = hidden.shape[0], weight.shape[0], hidden.device.type
         missing = -vocab_size % _MULTIPLE.get(device, 1)
         # The rows added are zero. So are their logits, which no loss is computed of, and which give no gradient.
-        head = torch_functional.pad(weight.to(hidden.dtype), (0, 0, 0, missing)) if missing else weight.to(hidden.dtype)
-        row_bytes = head.shape[0] * hidden.element_size()
-        chunks = -(-tokens * row_bytes // _CHUNK_BYTES.get(device, 2**29))
-        rows = -(-tokens // chunks)
-        logits = hidden.new_empty(rows, head.shape[0])
+        padded = (
+            torch_functional.pad(weight.to(hidden.dtype), (0, 0, 0, missing)) if missing else weight.to(hidden.dtype)
+        )
+        row_bytes = padded.shape[0] * hidden.element_size()
+        chunks = -(-tokens * row_bytes // chunk_bytes)
+        rows = _rounded_up(-(-tokens // chunks), _ROWS_MULTIPLE.get(device, 1))
+        head = make_head(hidden, padded, vocab_size, rows)
         of_hidden = torch.empty_like(hidden) if differentiate else None
         wide = torch.promote_types(weight.dtype, torch.float32)
-        of_weight = torch.zeros_like(head, dtype=wide) if differentiate else None
+        of_weight = torch.zeros_like(padded, dtype=wide) if differentiate else None
         loss = torch.zeros((), dtype=wide, device=hidden.device)
         for first in range(0, tokens, rows):
-            chunk = slice(first, min(first + rows, tokens))
-            part = logits[: chunk.stop - first]
-            torch.mm(hidden[chunk], head.T, out=part)
-            part_loss, of_logits = loss_and_gradient(part, targets[chunk], vocab_size)
-            loss += part_loss
-            if of_hidden is not None and of_weight is not None:
-                torch.mm(of_logits, head, out=of_hidden[chunk])
-                _add_product_(of_weight, of_logits.T, hidden[chunk])
+            of_chunk = None if of_hidden is None else of_hidden[first : first + rows]
+            loss += head.loss(first, targets[first : first + rows], of_chunk, of_weight)
         if of_hidden is not None and of_weight is not None:
             ctx.gradients = of_hidden, of_weight[:vocab_size]
             ctx.tokens, ctx.dtype = tokens, weight.dtype
         return loss / tokens
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if ctx.gradients is None:
             raise RuntimeError("the gradient of linear_cross_entropy was computed already, and can be only once")
         of_hidden, of_weight = ctx.gradients
         ctx.gradients = None  # they are overwritten
         scale = gradient / ctx.tokens
-        return of_hidden.mul_(scale), of_weight.mul_(scale).to(ctx.dtype), None, None, None
+        return _scaled_(of_hidden, scale), _scaled_(of_weight, scale).to(ctx.dtype), None, None, None, None
 
 
-def _loss_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
     """The summed loss of logits [N, V or more], and its gradient, in the shape and dtype of the logits."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     columns = torch.arange(logits.shape[-1], device=logits.device)
@@ -116,15 +170,29 @@ def _loss_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tupl
     return loss, (exponentials / sums - is_target.to(wide.dtype)).to(logits.dtype)
 
 
-def _kernel() -> LossAndGradient:
-    from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
+def _scaled_(x: Tensor, scale: Tensor) -> Tensor:
+    """X times a scalar tensor in float32 at least, in place."""
+    if x.is_cuda and KERNELS:
+        from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
 
-    return triton_kernels.loss_and_gradient_
+        return triton_kernels.scale_(x, scale)
+    # On a GPU x.mul_(scale) would round the scale to the dtype of x.
+    return x.copy_(x.to(scale.dtype) * scale)
+
+
+def _kernel() -> LossAndGradient:
+    from bloomery.nn import triton_loss  # noqa: PLC0415 - Triton is not everywhere
+
+    return triton_loss.loss_and_gradient_
 
 
 @functools.cache
 def _compiled_loss_and_gradient() -> LossAndGradient:
-    return torch.compile(_loss_and_gradient)
+    return torch.compile(loss_and_gradient)
+
+
+def _rounded_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 def _add_product_(total: Tensor, a: Tensor, b: Tensor) -> None:

@@ -36,6 +36,13 @@ class SwiGLU(nn.Module):
             return self.w2(gate(joint_linear(x, self.w1, self.w3)))
         return self.w2(silu(self.w1(x)) * self.w3(x))
 
+    def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
+        """Residual + the network of x · gain, by joint products; all [..., d_model] but gain [d_model]."""
+        weight = joint_weight(self.w1, self.w3, gain=gain)
+        if self.w2.fp8:
+            return residual + fp8_swiglu(x, weight, self.w2.weight)
+        return self.w2.add_to(residual, gate(x @ weight.T))
+
 
 class SiLUFeedForward(nn.Module):
     """w2(silu(w1 x)): [..., d_model] to the same shape; the ablation of SwiGLU's gate.

@@ -29,6 +29,7 @@ class TransformerLM(nn.Module):
 
     Attributes:
         config: The shape.
+        fp8: Whether linear maps are computed in 8 bits; see `use_fp8`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class TransformerLM(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.fp8 = False
         self.token_embeddings = Embedding(config.vocab_size, config.d_model, device, dtype)
         rope = None
         if config.position == "rope":
@@ -116,7 +118,11 @@ class TransformerLM(nn.Module):
                 module.joint = enabled
 
     def use_fp8(self, *, enabled: bool = True) -> None:
-        """Makes the linear maps of every layer compute in 8 bits, or as the input has it; the output head does not."""
+        """Makes the linear maps of every layer compute in 8 bits, or as the input has it.
+
+        The output head does not, but where it is computed together with its loss (`linear_cross_entropy`).
+        """
+        self.fp8 = enabled
         for module in self.layers.modules():
             if isinstance(module, Linear):
                 module.fp8 = enabled

@@ -1,5 +1,6 @@
 """The training loss of a batch, by fast code or by the written-out functions."""
 
+import functools
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, cast
@@ -36,7 +37,8 @@ class LanguageModelLoss(nn.Module):
         """Integers [B, T] each to a float32 scalar."""
         if not self.fast:
             return cross_entropy(self.model.logits(self._hidden(inputs)).float(), targets)
-        return linear_cross_entropy(self._hidden(inputs), self.model.head_weight, targets, compiled=self.compiled)
+        hidden, weight = self._hidden(inputs), self.model.head_weight
+        return linear_cross_entropy(hidden, weight, targets, compiled=self.compiled, fp8=self.model.fp8)
 
 
 def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[..., Tensor]:
@@ -46,14 +48,19 @@ def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[
     # CUDA graphs, of the compiled code (mode="reduce-overhead") as well as of the whole forward and backward pass
     # (118.1 ms became 117.8 with GPT-2 small, 19.5 became 19.8 with the 17M model, 263 stayed with GPT-2 XL): the
     # launches are hidden behind the work, as nothing in a step waits for the device. What a profile of a few steps does
-    # not account for stays under replay, so it is not gaps between kernels: perhaps the clock, which falls under load.
+    # not account for stays under replay, so it is not gaps between kernels but the clock: at the 700 W that a card may
+    # take, an H100's was seen to fall from 1.98 GHz to between 1.4 and 1.8 in these steps.
     # mode="max-autotune" compiles for minutes.
+    # In 8 bits sums with the residual are kernels of torch.compile, which otherwise adds up to five layers' parts again
+    # and again before it stores a sum: 1 ms of 106 on an H100.
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"realize_reads_threshold": 1} if model.fp8 else {}
+    compiled = functools.partial(torch.compile, options=options)  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
     if by_layer:
         for layer in model.layers:
-            layer.forward = torch.compile(layer.forward)  # pyright: ignore[reportUnknownMemberType] - untyped in torch
+            layer.forward = compiled(layer.forward)
         return model.hidden
     if len(model.layers) <= _LAYERS_COMPILED_WHOLE:
-        return cast("Callable[..., Tensor]", torch.compile(model.hidden))  # pyright: ignore[reportUnknownMemberType]
+        return cast("Callable[..., Tensor]", compiled(model.hidden))
     count = -(-len(model.layers) // _LAYERS_COMPILED_TOGETHER)
     ends = [len(model.layers) * group // count for group in range(count + 1)]
     parts: list[Any] = [
@@ -61,11 +68,11 @@ def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[
         *(_Layers(model.layers[a:b]) for a, b in pairwise(ends)),
         model.ln_final,
     ]
-    compiled = [torch.compile(part.forward) for part in parts]  # pyright: ignore[reportUnknownMemberType]
+    forwards = [compiled(part.forward) for part in parts]
 
     def hidden(x: Tensor) -> Tensor:
-        for part in compiled:
-            x = part(x)
+        for forward in forwards:
+            x = forward(x)
         return x
 
     return hidden

@@ -1,0 +1,61 @@
+"""On a GPU: the fast and compiled step computes the gradients of the written-out code, in every precision."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from bloomery.train import RunConfig
+from bloomery.train.runtime import Runtime
+from bloomery.train.step import TrainStep
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    pytest.mark.filterwarnings("default"),
+]
+
+MakeConfig = Callable[..., RunConfig]
+
+
+def gradients(config: RunConfig, *, implementation: str, precision: str, compiled: bool) -> dict[str, torch.Tensor]:
+    train = dataclasses.replace(
+        config.train,
+        device="cuda",
+        implementation=implementation,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
+        compile="on" if compiled else "off",
+    )
+    config = dataclasses.replace(config, train=train)
+    runtime = Runtime.choose(config.train)
+    runtime.apply()
+    step = TrainStep(config, runtime)
+    generator = torch.Generator().manual_seed(1)
+    # Gains that are not 1, and tokens that do not fill the last chunk of the head.
+    with torch.no_grad():
+        for name, parameter in step.model.named_parameters():
+            if ".ln" in name:
+                parameter.mul_(1 + 0.1 * torch.randn(parameter.shape, generator=generator).cuda())
+    ids = torch.randint(config.model.vocab_size, (7, config.model.context_length + 1), generator=generator).cuda()
+    with runtime.autocast():
+        step.loss(ids[:, :-1].contiguous(), ids[:, 1:].contiguous()).backward()
+    torch.compiler.reset()
+    found = {name: parameter.grad for name, parameter in step.model.named_parameters()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), (("float32", 0.01), ("bfloat16", 0.04), ("fp8", 0.25)))
+@pytest.mark.parametrize("compiled", (False, True))
+def test_gradients_are_those_of_the_written_out_code(
+    make_config: MakeConfig, precision: str, tolerance: float, *, compiled: bool
+) -> None:
+    if precision == "fp8" and torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("this GPU has no units for 8-bit numbers")
+    shape = {"vocab_size": 5003, "context_length": 256, "d_model": 256, "num_layers": 3, "num_heads": 4, "d_ff": 704}
+    config = make_config("gpu", model=shape, data={"tokenizer": None})
+    expected = gradients(config, implementation="plain", precision="float32", compiled=False)
+    found = gradients(config, implementation="fast", precision=precision, compiled=compiled)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        assert (gradient - expected[name]).norm() < tolerance * expected[name].norm(), name
