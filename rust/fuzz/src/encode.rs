@@ -12,10 +12,14 @@ pub fn check(data: &[u8]) {
     let ids = subject.ids(&text);
     assert_eq!(tokenizer.encode(&text, &Allowed::All).expect("it is named"), ids, "{text:?}");
     assert_eq!(tokenizer.count(&text, &Allowed::All).expect("it is named"), ids.len());
-    assert_eq!(tokenizer.encode_parallel(&text.as_str().into(), &Allowed::All, Some(2), &control).expect("it is named"), ids);
+    assert_eq!(
+        tokenizer.encode_parallel(&text.as_str().into(), &Allowed::All, Some(2), &control).expect("it is named"),
+        ids
+    );
     assert_eq!(subject.streamed(&text, &mut Input(cuts)), ids, "streamed {text:?}");
-    let (batch, offsets) =
-        tokenizer.encode_batch(&[text.as_str(), "", &text].map(Into::into), &Allowed::All, Some(2), &control).expect("it is named");
+    let (batch, offsets) = tokenizer
+        .encode_batch(&[text.as_str(), "", &text].map(Into::into), &Allowed::All, Some(2), &control)
+        .expect("it is named");
     assert_eq!(batch, [ids.as_slice(), &ids].concat());
     assert_eq!(offsets, [0, ids.len() as u64, ids.len() as u64, 2 * ids.len() as u64]);
     let (same, spans) = tokenizer.encode_with_offsets(&text, &Allowed::All, &control).expect("it is named");
