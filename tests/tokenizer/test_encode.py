@@ -266,3 +266,23 @@ def test_bytes_that_are_not_utf_8(tokenizer: Tokenizer) -> None:
         tokenizer.encode_batch(["low", b"\xff"])
     assert tokenizer.encode(b"low\xff", errors="replace") == tokenizer.encode("low\ufffd")
     assert tokenizer.encode(b"l\xffow", errors="ignore") == tokenizer.encode("low")
+
+
+@pytest.mark.parametrize("threads", (1, 2))
+@pytest.mark.parametrize("bad", (b"\xff", b"\xed\x95", b"\x9c"))  # the last two: parts of a character
+@pytest.mark.parametrize("where", (0, 700_003, 2_000_000))
+def test_large_bytes_that_are_not_utf_8(tokenizer: Tokenizer, bad: bytes, where: int, threads: int) -> None:
+    """Bytes are checked part by part, on several threads; what is found is told, and repaired, as of the whole."""
+    text = ("low lower<|endoftext|>newest " * 70_000).encode()[:2_000_000]
+    assert np.array_equal(
+        tokenizer.encode_array(text, num_threads=threads), tokenizer.encode_array(text.decode(), num_threads=threads)
+    )
+    data = text[:where] + bad + text[where:]
+    with pytest.raises(InvalidUtf8Error, match=f"the text: invalid UTF-8 at byte {where} ") as caught:
+        tokenizer.encode_array(data, num_threads=threads)
+    assert caught.value.offset == where
+    for errors in ("replace", "ignore"):
+        expected = tokenizer.encode_array(data.decode(errors=errors), num_threads=threads)
+        assert np.array_equal(tokenizer.encode_array(data, errors=errors, num_threads=threads), expected)
+    with pytest.raises(InvalidUtf8Error, match=f"text 3: invalid UTF-8 at byte {where} "):
+        tokenizer.encode_batch([text, "low", text, data, text, bad], num_threads=threads)
