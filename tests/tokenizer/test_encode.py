@@ -286,3 +286,21 @@ def test_large_bytes_that_are_not_utf_8(tokenizer: Tokenizer, bad: bytes, where:
         assert np.array_equal(tokenizer.encode_array(data, errors=errors, num_threads=threads), expected)
     with pytest.raises(InvalidUtf8Error, match=f"text 3: invalid UTF-8 at byte {where} "):
         tokenizer.encode_batch([text, "low", text, data, text, bad], num_threads=threads)
+
+
+@pytest.mark.parametrize("threads", (1, 2))
+def test_memory_of_ids_goes_to_later_calls_only_when_nobody_has_it(tokenizer: Tokenizer, threads: int) -> None:
+    text = "low lower<|endoftext|>newest " * 200_000
+    expected = tokenizer.encode_array(text, num_threads=threads)
+    kept = tokenizer.encode_array(text, num_threads=threads)
+    place = kept.ctypes.data
+    view = kept[10:]
+    del kept
+    other = tokenizer.encode_array(text.upper(), num_threads=threads)
+    assert np.array_equal(view, expected[10:])  # a view keeps its array's memory
+    del other, view  # the last that is let go is kept
+    again, offsets = tokenizer.encode_batch([text], num_threads=threads)
+    assert again.ctypes.data == place, "what was let go is used again"
+    assert again.flags.writeable
+    assert offsets.tolist() == [0, len(expected)]
+    assert np.array_equal(again, expected)

@@ -2,6 +2,10 @@
 //!
 //! Ids are always copied: an array that another thread writes to while the GIL is released must not be read here.
 
+use std::sync::{Arc, Weak};
+
+use bloomery_core::Tokenizer;
+use numpy::ndarray::ArrayViewMut1;
 use numpy::{Element, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,6 +16,9 @@ use crate::errors;
 
 /// Fewer values than this are copied into an array.
 const COPIED: usize = 1 << 12;
+
+/// The memory of at least so many ids goes back to the tokenizer.
+const RECYCLED: usize = 1 << 20;
 
 /// Where ids stand, for the message about one that does not even fit 32 bits.
 #[derive(Clone, Copy)]
@@ -135,6 +142,37 @@ fn copied<T: Element + Copy + TryInto<u32>>(
 /// half of what encoding a short text does.
 pub fn array<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T>> {
     if values.len() < COPIED { PyArray1::from_slice(py, &values) } else { PyArray1::from_vec(py, values) }
+}
+
+/// [`array`] of ids, whose memory `engine` gets back when the array is gone.
+pub fn array_of<'py>(
+    py: Python<'py>,
+    mut ids: Vec<u32>,
+    engine: &Arc<Tokenizer>,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    if ids.len() < RECYCLED {
+        return Ok(array(py, ids));
+    }
+    // SAFETY: so many ids are there.
+    let view = unsafe { ArrayViewMut1::from_shape_ptr(ids.len(), ids.as_mut_ptr()) };
+    let memory = Bound::new(py, Memory { ids, engine: Arc::downgrade(engine) })?;
+    // SAFETY: the memory stays where it is as long as its owner lives, who does not touch it.
+    Ok(unsafe { PyArray1::borrow_from_array(&view, memory.into_any()) })
+}
+
+/// Memory that an array shows.
+#[pyclass(frozen, module = "bloomery._core")]
+struct Memory {
+    ids: Vec<u32>,
+    engine: Weak<Tokenizer>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.recycle(std::mem::take(&mut self.ids));
+        }
+    }
 }
 
 /// Row offsets into `length` ids: integers that never fall and end within them.

@@ -156,7 +156,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let text = self::text(text, errors.0, None)?;
-        Ok(ids::array(py, self.ids(py, &text, &allowed_special.0, num_threads)?))
+        ids::array_of(py, self.ids(py, &text, &allowed_special.0, num_threads)?, &self.engine)
     }
 
     /// Count the tokens of a text: ``len(encode(text))`` without making the list.
@@ -255,7 +255,7 @@ impl Tokenizer {
             return PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)?.into_bound_py_any(py);
         }
         let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
-        let rows: Rows<'py> = (ids::array(py, ids), ids::array(py, offsets));
+        let rows: Rows<'py> = (ids::array_of(py, ids, &self.engine)?, ids::array(py, offsets));
         rows.into_bound_py_any(py)
     }
 

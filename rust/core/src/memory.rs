@@ -1,7 +1,9 @@
 //! What the processor and the system are told about memory ahead of its use. Hints only: nothing depends on them but time.
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use memmap2::MmapMut;
 
@@ -65,7 +67,7 @@ impl<T: Zero> DerefMut for Zeroed<T> {
     }
 }
 
-/// Makes room for `additional` more elements as `Vec` does, in pages of 2 MiB where it is much.
+/// Makes room for `additional` more elements as `Vec` does, in pages of 2 MiB where it is much: for what is read at random.
 #[inline(always)]
 pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
     if vec.capacity() - vec.len() < additional {
@@ -76,32 +78,88 @@ pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
 #[cold]
 fn grow<T>(vec: &mut Vec<T>, additional: usize) {
     vec.reserve(additional);
-    advise_huge(vec);
+    if is_large(vec) {
+        advise_all(vec, Advice::LargePages);
+    }
 }
 
-/// Asks for pages of 2 MiB where `vec` is large.
-pub(crate) fn advise_huge<T>(vec: &mut Vec<T>) {
-    #[cfg(target_os = "linux")]
-    {
-        const HUGE: usize = 2 << 20;
-        const PAGE: usize = 4 << 10;
-        let (start, bytes) = (vec.as_ptr().addr(), vec.capacity() * size_of::<T>());
-        if bytes >= 2 * HUGE {
-            // The whole mapping, to its edges, and not only what can become large pages: a mapping that is treated in more
-            // than one way cannot be moved, and `Vec` would copy it to grow.
-            let first = start / PAGE * PAGE;
-            let last = (start + bytes).next_multiple_of(PAGE);
-            // SAFETY: the advice does not change what memory holds, neither that of the allocation nor what may share its
-            // first and last page. A refusal costs nothing.
-            let _ = unsafe {
-                libc::madvise(
-                    vec.as_mut_ptr().cast::<u8>().wrapping_sub(start - first).cast(),
-                    last - first,
-                    libc::MADV_HUGEPAGE,
-                )
-            };
+/// The pages of an array that is written once, from its beginning to its end: made ahead of that, many at a time, which takes
+/// less than to have each made when it is first touched.
+///
+/// Large pages come twice as fast as small ones where memory is at hand. In a virtual machine whose host gives it memory only
+/// when it is touched they come several times slower, unless they were used a moment ago: so they are asked for until one has
+/// taken too long.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// The pages of so many elements have been made.
+    made: usize,
+    are_small: AtomicBool,
+}
+
+/// Bytes of a large page.
+const LARGE_PAGE: usize = 2 << 20;
+/// A large page that took longer took longer than as much in small ones.
+const TOO_LONG: Duration = Duration::from_micros(800);
+
+impl Pages {
+    /// The pages of an array that has its room, or has got more; those of the first `made` elements of it are there.
+    pub(crate) fn of<T>(array: &mut Vec<T>, made: usize) -> Pages {
+        if made < array.capacity() && is_large(array) {
+            advise_all(array, Advice::LargePages);
+        }
+        Pages { made, are_small: AtomicBool::new(false) }
+    }
+
+    /// Makes the pages of `place`, a part of `array`'s room that is about to be written.
+    pub(crate) fn make<T>(&self, array: &Vec<T>, place: Range<usize>) {
+        if place.end <= self.made || !is_large(array) {
+            return;
+        }
+        debug_assert!(place.end <= array.capacity());
+        let begin = Instant::now();
+        advise(array.as_ptr().wrapping_add(place.start).cast(), place.len() * size_of::<T>(), Advice::Populate);
+        let large_pages = (place.len() * size_of::<T>()).div_ceil(LARGE_PAGE) as u32;
+        if begin.elapsed() > TOO_LONG * large_pages && !self.are_small.swap(true, Ordering::Relaxed) {
+            advise_all(array, Advice::SmallPages);
         }
     }
+}
+
+/// Whether an array is worth pages of its own.
+fn is_large<T>(array: &Vec<T>) -> bool {
+    array.capacity() * size_of::<T>() >= 2 * LARGE_PAGE
+}
+
+/// What the system can be told of memory. Nothing of it changes what memory holds.
+#[derive(Debug, Clone, Copy)]
+enum Advice {
+    LargePages,
+    SmallPages,
+    Populate,
+}
+
+/// Advises the system of the whole memory of an array, to the edges of its mapping, and not only of what can become large
+/// pages: a mapping that is treated in more than one way cannot be moved, and `Vec` would copy it to grow.
+fn advise_all<T>(array: &Vec<T>, advice: Advice) {
+    advise(array.as_ptr().cast(), array.capacity() * size_of::<T>(), advice);
+}
+
+/// Advises the system of all small pages in which `bytes` bytes from `start` on lie.
+fn advise(start: *const u8, bytes: usize, advice: Advice) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4 << 10;
+        let before = start.addr() % PAGE;
+        let advice = match advice {
+            Advice::LargePages => libc::MADV_HUGEPAGE,
+            Advice::SmallPages => libc::MADV_NOHUGEPAGE,
+            Advice::Populate => libc::MADV_POPULATE_WRITE,
+        };
+        let start = start.cast_mut().wrapping_sub(before).cast();
+        // SAFETY: none of the three changes what memory holds, neither that of the array nor what else lies in its first and
+        // last page. A refusal costs nothing but time.
+        let _ = unsafe { libc::madvise(start, (before + bytes).next_multiple_of(PAGE), advice) };
+    }
     #[cfg(not(target_os = "linux"))]
-    let _ = vec;
+    let _ = (start, bytes, advice);
 }

@@ -7,7 +7,7 @@ pub enum Instructions {
     Portable,
     /// AVX2 and instructions on bits, which every processor with AVX2 that was ever built has.
     Avx2,
-    /// AVX-512 with instructions on bytes.
+    /// AVX-512 with instructions on bytes, and AES on vectors.
     Avx512,
 }
 
@@ -20,7 +20,8 @@ impl Instructions {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vbmi")
-                && is_x86_feature_detected!("avx512vbmi2");
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("vaes");
             return if has_avx512 { Instructions::Avx512 } else { Instructions::Avx2 };
         }
         Instructions::Portable

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::definition::{AddedToken, Definition, Merges};
-use crate::encode::{Allowed, Bpe, ScratchPool, Selection};
+use crate::encode::{Allowed, Bpe, Recycled, ScratchPool, Selection};
 use crate::error::{Error, Result};
 use crate::live;
 use crate::merges::{PairTable, leave_to_added};
@@ -21,6 +21,7 @@ pub struct Tokenizer {
     none: Selection,
     scratch: ScratchPool,
     large_scratch: ScratchPool,
+    recycled: Recycled,
 }
 
 impl Tokenizer {
@@ -51,6 +52,7 @@ impl Tokenizer {
             none: Selection::new(&definition, &Allowed::None)?,
             scratch: ScratchPool::small(),
             large_scratch: ScratchPool::large(),
+            recycled: Recycled::default(),
             definition,
             vocab,
         })
@@ -169,6 +171,16 @@ impl Tokenizer {
 
     pub(crate) fn pre_tokenizer(&self) -> &PreTokenizer {
         &self.pre_tokenizer
+    }
+
+    /// Takes ids that are not needed any more: a later call may write its own to their memory, which is faster than to new
+    /// memory. At most 256 MiB are kept.
+    pub fn recycle(&self, ids: Vec<u32>) {
+        self.recycled.give(ids);
+    }
+
+    pub(crate) fn recycled(&self) -> &Recycled {
+        &self.recycled
     }
 
     /// For single texts.

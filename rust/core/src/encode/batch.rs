@@ -40,7 +40,7 @@ impl Tokenizer {
             let ends = encoding.finish().into_iter();
             Ok(ends.map(|end| (end - std::mem::replace(&mut last, end)) as u64).collect::<Vec<_>>())
         };
-        let gathered = gather(&groups, threads, bytes, || pool.lend(bytes / threads), encode);
+        let gathered = gather(&groups, threads, self.room_for(bytes), || pool.lend(bytes / threads), encode);
         if let Err(Error::InvalidUtf8 { .. }) = gathered {
             // The first of them is named, whichever thread came to one first.
             for (index, text) in texts.iter().enumerate() {

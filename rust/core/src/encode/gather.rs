@@ -6,30 +6,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use crate::error::Result;
-use crate::memory::{advise_huge, reserve};
+use crate::memory::Pages;
 use crate::parallel::on_each_thread;
 
-/// Room is made for an id in so many bytes of text: about what English has.
-pub(super) const BYTES_PER_ID: usize = 4;
+/// The pages of so many ids (2 MiB) are made at a time.
+const AHEAD: usize = 1 << 19;
 
 /// Calls `encode` for each of `items` on `threads` threads, which take the next as they become free; it appends the ids of
-/// the item. Returns the ids in the order of the items, and what `encode` returned. Each thread has a state of its own from
-/// `state`. All items together have `bytes` bytes of text.
+/// the item. Returns the ids in the order of the items, in the memory of `ids`, an empty array, and what `encode` returned.
+/// Each thread has a state of its own from `state`.
 pub(super) fn gather<I: Sync, T: Send, S>(
     items: &[I],
     threads: usize,
-    bytes: usize,
+    (mut ids, pages): (Vec<u32>, Pages),
     state: impl Fn() -> S + Sync,
     encode: impl Fn(&I, &mut S, &mut Vec<u32>) -> Result<T> + Sync,
 ) -> Result<(Vec<u32>, Vec<T>)> {
     if threads == 1 {
-        let mut ids = with_room(bytes / BYTES_PER_ID);
+        let mut made = 0;
         let mut state = state();
-        let results = items.iter().map(|item| encode(item, &mut state, &mut ids)).collect::<Result<_>>()?;
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            if made < ids.len() + AHEAD / 2 {
+                let end = (ids.len() + AHEAD).min(ids.capacity());
+                pages.make(&ids, ids.len()..end);
+                made = ids.len() + AHEAD;
+            }
+            results.push(encode(item, &mut state, &mut ids)?);
+        }
         return Ok((ids, results));
     }
     let next = AtomicUsize::new(0);
-    let output = Output::new(bytes / BYTES_PER_ID);
+    let output = Output::new(ids, pages);
     let done = on_each_thread(threads, || {
         let mut state = state();
         let mut done = Vec::new();
@@ -72,6 +80,7 @@ struct Queue {
 
 struct Room {
     ids: Vec<MaybeUninit<u32>>,
+    pages: Pages,
     /// Where they begin. Who holds the lock for reading may write through it to the place of its own items.
     start: *mut MaybeUninit<u32>,
 }
@@ -81,14 +90,21 @@ unsafe impl Send for Room {}
 // SAFETY: what is written through the pointer by several threads at once does not overlap.
 unsafe impl Sync for Room {}
 
+impl Room {
+    fn new(mut ids: Vec<MaybeUninit<u32>>, pages: Pages) -> Room {
+        // SAFETY: what need not have been written is all there.
+        unsafe { ids.set_len(ids.capacity()) };
+        let start = ids.as_mut_ptr();
+        Room { ids, pages, start }
+    }
+}
+
 impl Output {
-    fn new(ids: usize) -> Output {
-        let output = Output {
-            queue: Mutex::default(),
-            room: RwLock::new(Room { ids: Vec::new(), start: std::ptr::dangling_mut() }),
-        };
-        output.grow(ids);
-        output
+    fn new(ids: Vec<u32>, pages: Pages) -> Output {
+        let mut ids = ManuallyDrop::new(ids);
+        // SAFETY: the memory is that of a vector of elements of the same layout, which does not free it.
+        let ids = unsafe { Vec::from_raw_parts(ids.as_mut_ptr().cast(), 0, ids.capacity()) };
+        Output { queue: Mutex::default(), room: RwLock::new(Room::new(ids, pages)) }
     }
 
     /// Takes the ids of item `index`; returns an empty array to go on with.
@@ -120,6 +136,7 @@ impl Output {
         let room = self.room.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let fits = at + ids.len() <= room.ids.len();
         if fits {
+            room.pages.make(&room.ids, at..at + ids.len());
             // SAFETY: the place is within the array, which stays where it is while the lock is held, and no other item's.
             unsafe { room.start.add(at).cast::<u32>().copy_from_nonoverlapping(ids.as_ptr(), ids.len()) };
         }
@@ -131,12 +148,11 @@ impl Output {
     fn grow(&self, ids: usize) {
         let mut room = self.room.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if room.ids.len() < ids {
-            let more = ids - room.ids.len();
-            reserve(&mut room.ids, more);
-            let capacity = room.ids.capacity();
-            // SAFETY: what need not have been written is all there.
-            unsafe { room.ids.set_len(capacity) };
-            room.start = room.ids.as_mut_ptr();
+            let mut all = std::mem::take(&mut room.ids);
+            let before = all.len();
+            all.reserve(ids - before);
+            let pages = Pages::of(&mut all, before);
+            *room = Room::new(all, pages);
         }
     }
 
@@ -149,10 +165,4 @@ impl Output {
         // of elements of the same layout, which does not free it.
         unsafe { Vec::from_raw_parts(ids.as_mut_ptr().cast(), queue.end, ids.capacity()) }
     }
-}
-
-fn with_room(ids: usize) -> Vec<u32> {
-    let mut room = Vec::with_capacity(ids);
-    advise_huge(&mut room);
-    room
 }

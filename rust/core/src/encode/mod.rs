@@ -13,6 +13,7 @@ mod memo;
 mod npy;
 mod offsets;
 mod pending;
+mod recycled;
 mod selection;
 mod slots;
 mod splits;
@@ -21,6 +22,7 @@ mod text;
 mod word;
 
 pub use file::{Dtype, EncodeFilesOptions, EncodeReport};
+pub(crate) use recycled::Recycled;
 pub use selection::Allowed;
 pub(crate) use selection::Selection;
 pub use stream::StreamEncoder;

@@ -221,7 +221,7 @@ impl Pending {
             number if number as usize <= INLINE_IDS => number as usize,
             _ => elsewhere(value).len(),
         };
-        reserve(ids, known.len() + missed.iter().map(|word| count(&word.value)).sum::<usize>() + WIDTH);
+        ids.reserve(known.len() + missed.iter().map(|word| count(&word.value)).sum::<usize>() + WIDTH);
         // Behind what is copied from there, too, has to be memory.
         reserve(known, WIDTH);
         let mut marks = marks.iter().peekable();
@@ -283,6 +283,7 @@ unsafe fn copy<const W: usize>(from: *const u32, to: *mut u32, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processor::Instructions;
 
     /// Ids that tell a word from others, more of them for some words than for others.
     fn ids_of(word: &[u8]) -> Vec<u32> {
@@ -307,8 +308,11 @@ mod tests {
                 (0..len).map(|_| random(3) as u8).collect()
             })
             .collect();
-        for (most, fast) in [(1 << 12, false), (1 << 12, true), (1 << 16, false), (1 << 16, true)] {
-            let (mut front, mut cache) = (Front::on(most, 0, fast), WordCache::new(most));
+        use Instructions::{Avx2, Avx512, Portable};
+        for (most, instructions) in
+            [Portable, Avx2, Avx512].into_iter().flat_map(|set| [(1 << 12, set), (1 << 16, set)])
+        {
+            let (mut front, mut cache) = (Front::limited_to(instructions, most, 0), WordCache::new(most));
             let (mut pending, mut joined, mut forgotten) = (Pending::default(), 0, 0);
             let (mut ids, mut marked) = (vec![7], vec![]);
             let (mut expected, mut expected_marks) = (vec![7], vec![]);
@@ -344,7 +348,7 @@ mod tests {
                     }
                 }
             }
-            assert!(ids == expected, "{most} slots, fast {fast}");
+            assert!(ids == expected, "{most} slots, {instructions:?}");
             assert_eq!(marked, expected_marks);
             assert!(joined < expected_marks.len() * 100, "{joined} words were joined");
             assert_eq!(forgotten > 0, most == 1 << 12);

@@ -6,13 +6,14 @@ use std::sync::Mutex;
 use super::added::Piece;
 use super::cache::WordCache;
 use super::front::Front;
-use super::gather::{BYTES_PER_ID, gather};
+use super::gather::gather;
 use super::pending::Pending;
 use super::selection::{Allowed, Selection};
 use super::word::WordScratch;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::input::MaybeUtf8;
+use crate::memory::Pages;
 use crate::parallel::thread_count;
 use crate::pretokenize::Visit;
 use crate::tokenizer::Tokenizer;
@@ -31,6 +32,9 @@ const LARGE_TEXT: usize = 1 << 18;
 /// Bytes of a text that one thread encodes at a time: few enough that they stay near while they are checked to be UTF-8,
 /// searched for added tokens, and cut.
 const PART: usize = 1 << 18;
+
+/// Room is made for an id in so many bytes of text: about what English has.
+const BYTES_PER_ID: usize = 4;
 
 /// Working memory of one thread that encodes.
 #[derive(Debug)]
@@ -214,7 +218,7 @@ impl Tokenizer {
     /// [`crate::Error::PatternLimit`] under a custom regex.
     pub fn encode(&self, text: &str, allowed: &Allowed) -> Result<Vec<u32>> {
         let selection = self.select(allowed)?;
-        let mut ids = Vec::with_capacity(text.len() / BYTES_PER_ID + 8);
+        let (mut ids, _) = self.room_for(text.len());
         let mut lent = if text.len() < LARGE_TEXT { self.scratch() } else { self.large_scratch() }.lend(text.len());
         self.encode_into(text, &selection, lent.scratch(), &Control::default(), &mut ids)?;
         Ok(ids)
@@ -247,7 +251,7 @@ impl Tokenizer {
         let encode = |part: &Range<usize>, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
             self.encode_into(text.part(part.clone())?, &selection, lent.scratch(), control, ids)
         };
-        match gather(&parts, threads, bytes, lend, encode) {
+        match gather(&parts, threads, self.room_for(bytes), lend, encode) {
             // All parts are UTF-8 if the whole is. To say where it is not, or to repair it, is worth another look.
             Err(Error::InvalidUtf8 { .. }) => {
                 let text = text.text(|| "the text".to_owned())?;
@@ -255,6 +259,11 @@ impl Tokenizer {
             }
             gathered => Ok(gathered?.0),
         }
+    }
+
+    /// An empty array with room for the ids of about `bytes` bytes of text.
+    pub(crate) fn room_for(&self, bytes: usize) -> (Vec<u32>, Pages) {
+        self.recycled().take(bytes / BYTES_PER_ID + 8)
     }
 
     /// Appends the ids of `text` to `ids`.

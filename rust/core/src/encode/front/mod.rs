@@ -6,6 +6,13 @@ use super::pending::Pending;
 use super::slots::Slots;
 use crate::hash;
 use crate::memory::{prefetch, reserve};
+use crate::processor::Instructions;
+
+#[cfg(target_arch = "x86_64")]
+mod fast;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "slow.rs"]
+mod fast;
 
 /// Words looked up at once: enough to ask for their memory ahead of time, few enough that it stays in the nearest cache.
 const GROUP: usize = 256;
@@ -16,8 +23,8 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) struct Front {
     slots: Slots,
-    /// Whether the processor has what [`fast`] needs.
-    fast: bool,
+    /// What [`fast`] may use.
+    instructions: Instructions,
     /// The words being looked up. Kept, because to clear it would cost more than to use it.
     wanted: Wanted,
 }
@@ -25,21 +32,21 @@ pub(super) struct Front {
 #[derive(Debug)]
 struct Wanted {
     keys: [Key; GROUP],
-    /// The line of each; all are below the number of lines.
+    /// How many bytes the line of each is behind the first.
     lines: [u32; GROUP],
 }
 
 impl Front {
     /// A table that grows to at most `most` slots, a power of two, and has room for about `words` words to begin with.
     pub(super) fn new(most: usize, words: usize) -> Front {
-        Front::on(most, words, true)
+        Front::limited_to(Instructions::best(), most, words)
     }
 
-    /// [`Front::new`], with or without what only some processors have.
-    pub(super) fn on(most: usize, words: usize, fast: bool) -> Front {
-        let fast = fast && fast::is_supported();
+    /// [`Front::new`], with no more than those instructions.
+    pub(super) fn limited_to(instructions: Instructions, most: usize, words: usize) -> Front {
+        let instructions = instructions.min(fast::supported());
         let wanted = Wanted { keys: [Key::EMPTY; GROUP], lines: [0; GROUP] };
-        Front { slots: Slots::new(most, words), fast, wanted }
+        Front { slots: Slots::new(most, words), instructions, wanted }
     }
 
     /// Adds the ids of the words of `text` that follow each other from `start` and end at `ends` to `pending`, or those that
@@ -91,21 +98,24 @@ impl Front {
         let start_of = |nth: usize| if nth == 0 { start } else { ends[nth - 1] };
         let within = |nth: &usize| start_of(*nth) + hash::INLINE <= text.len();
         let last = (0..ends.len()).rev().find(within).map_or(0, |nth| nth + 1);
-        let Front { slots, wanted, fast } = self;
-        let (keys, last_keys) = wanted.keys.split_at_mut(last);
-        let (lines, last_lines) = wanted.lines.split_at_mut(last);
-        if *fast {
-            // SAFETY: the processor has what it needs, and the words have as many bytes behind their starts as are loaded.
-            unsafe { fast::want(slots.lines(), (keys, lines), text, start, &ends[..last]) };
-        } else {
+        let (most, rest) = ends.split_at(last);
+        let Front { slots, instructions, wanted } = self;
+        let (keys, rest_of_keys) = wanted.keys.split_at_mut(last);
+        let (lines, rest_of_lines) = wanted.lines.split_at_mut(last);
+        match instructions {
+            // SAFETY: the processor has them, and the words have as many bytes behind their starts as are loaded.
+            Instructions::Avx512 => unsafe { fast::want_by_avx512(slots.lines(), (keys, lines), text, start, most) },
             // SAFETY: as above.
-            let load = |start, len| unsafe { hash::load_within(text, start, len) };
-            want(slots.lines(), (keys, lines), start, &ends[..last], load, line);
+            Instructions::Avx2 => unsafe { fast::want_by_avx2(slots.lines(), (keys, lines), text, start, most) },
+            Instructions::Portable => {
+                // SAFETY: as above.
+                let load = |start, len| unsafe { hash::load_within(text, start, len) };
+                want(slots.lines(), (keys, lines), start, most, load, line);
+            }
         }
-        if last < ends.len() {
-            let line = if *fast { fast::line } else { line };
+        if !rest.is_empty() {
             let load = |start, len| hash::load(text, start, len);
-            want(slots.lines(), (last_keys, last_lines), start_of(last), &ends[last..], load, line);
+            want(slots.lines(), (rest_of_keys, rest_of_lines), start_of(last), rest, load, line_by(*instructions));
         }
     }
 
@@ -116,7 +126,7 @@ impl Front {
     /// There is room at `to` for `end` times [`INLINE_IDS`] ids and one more.
     #[inline(always)]
     unsafe fn copy_known(&self, nth: usize, end: usize, to: *mut u32, count: usize) -> (usize, usize) {
-        if self.fast {
+        if self.instructions != Instructions::Portable {
             // SAFETY: the processor has what it needs, and the contract is the same.
             unsafe { fast::copy_known(self.slots.lines(), &self.wanted, nth, end, to, count) }
         } else {
@@ -128,7 +138,7 @@ impl Front {
     /// What is known of the word wanted `nth`, whose ids do not stand in the line where it is looked for first.
     #[inline(never)]
     fn elsewhere(&mut self, nth: usize) -> Option<Value> {
-        let (key, first) = (self.wanted.keys[nth], self.wanted.lines[nth] as usize);
+        let (key, first) = (self.wanted.keys[nth], self.wanted.lines[nth] as usize / size_of::<Line>());
         let (at, slot) = self.slots.find(first, |known, _| known == key)?;
         let value = self.slots.lines()[at].values[slot];
         if at != first {
@@ -147,9 +157,9 @@ impl Front {
         if self.slots.is_full() {
             self.slots.clear();
         }
-        let hash = if self.fast { fast::line } else { line };
-        self.slots.make_room(hash);
-        let first = self.slots.first(hash(key));
+        let line = line_by(self.instructions);
+        self.slots.make_room(line);
+        let first = self.slots.first(line(key));
         // It may have been missed twice.
         if self.slots.find(first, |known, _| known == key).is_none() {
             self.slots.place(first, key, value);
@@ -164,6 +174,11 @@ impl Front {
 
 /// In which line a short word stands: the lowest bits count.
 #[inline(always)]
+fn line_by(instructions: Instructions) -> fn(Key) -> u64 {
+    if instructions == Instructions::Portable { line } else { fast::line }
+}
+
+/// [`line_by`] what every processor has.
 fn line(key: Key) -> u64 {
     key.hash()
 }
@@ -183,7 +198,7 @@ fn want(
         let len = (end - start).min(INLINE + 1);
         *key = Key::short(load(start, len), len);
         let line = line(*key) as usize & mask;
-        *at = line as u32;
+        *at = (line * size_of::<Line>()) as u32;
         prefetch(table, line);
         start = end;
     }
@@ -204,7 +219,7 @@ unsafe fn copy_known(
     mut count: usize,
 ) -> (usize, usize) {
     for (key, &line) in wanted.keys[nth..end].iter().zip(&wanted.lines[nth..end]) {
-        let Line { keys, values } = &table[line as usize];
+        let Line { keys, values } = &table[line as usize / size_of::<Line>()];
         // Which it is cannot be foretold.
         let slot = usize::from(keys[1] == *key);
         let number = values[slot][INLINE_IDS];
@@ -218,119 +233,4 @@ unsafe fn copy_known(
         nth += 1;
     }
     (nth, count)
-}
-
-/// The same in instructions that most processors have: half as many of them.
-#[cfg(target_arch = "x86_64")]
-mod fast {
-    use std::arch::x86_64::{
-        _mm_aesenc_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_set_epi64x, _mm256_broadcastsi128_si256,
-        _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd,
-    };
-
-    use super::{BESIDE, INLINE_IDS, Key, Line, Wanted};
-    use crate::hash;
-
-    pub(super) fn is_supported() -> bool {
-        crate::processor::has_avx2() && is_x86_feature_detected!("aes")
-    }
-
-    /// Two rounds of AES carry every bit of the key into the lowest.
-    #[inline(always)]
-    pub(super) fn line(key: Key) -> u64 {
-        // SAFETY: called where [`is_supported`].
-        unsafe { by_aes(key) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "aes")]
-    fn by_aes(key: Key) -> u64 {
-        let round = _mm_set_epi64x(0x1e37_79b9_7f4a_7c15, 0x42b2_ae3d_27d4_eb4f);
-        // SAFETY: a key is 16 bytes.
-        let key = unsafe { _mm_loadu_si128((&raw const key).cast()) };
-        _mm_cvtsi128_si64(_mm_aesenc_si128(_mm_aesenc_si128(key, round), round)) as u64
-    }
-
-    /// # Safety
-    /// Each word has [`hash::INLINE`] bytes of `text` behind its start.
-    #[inline(never)]
-    #[target_feature(enable = "avx2,aes,bmi1,bmi2")]
-    pub(super) unsafe fn want(
-        table: &[Line],
-        wanted: (&mut [Key], &mut [u32]),
-        text: &[u8],
-        start: usize,
-        ends: &[usize],
-    ) {
-        // SAFETY: by the contract of the function.
-        let load = |start, len| unsafe { hash::load_within(text, start, len) };
-        super::want(table, wanted, start, ends, load, |key| by_aes(key));
-    }
-
-    /// By which halves of the two keys of a line are equal: where in the line the value is, or 0.
-    const VALUES: [u8; 16] = [0, 0, 0, 32, 0, 0, 0, 32, 0, 0, 0, 32, 48, 48, 48, 48];
-
-    /// # Safety
-    /// As of [`super::Front::copy_known`].
-    #[inline(never)]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) unsafe fn copy_known(
-        table: &[Line],
-        wanted: &Wanted,
-        mut nth: usize,
-        end: usize,
-        to: *mut u32,
-        mut count: usize,
-    ) -> (usize, usize) {
-        for (key, &line) in wanted.keys[nth..end].iter().zip(&wanted.lines[nth..end]) {
-            // SAFETY: the numbers of wanted lines are below that of all lines.
-            let line = unsafe { table.as_ptr().add(line as usize) };
-            // SAFETY: a key is 16 bytes, and a line begins with two.
-            let halves = unsafe {
-                let key = _mm256_broadcastsi128_si256(_mm_loadu_si128((&raw const *key).cast()));
-                let keys = _mm256_loadu_si256(line.cast());
-                _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(key, keys)))
-            };
-            let value = usize::from(VALUES[halves as usize % VALUES.len()]);
-            // SAFETY: the value lies within the line, or what is read is one of its keys.
-            let (value, number) = unsafe {
-                let value = line.cast::<u32>().add(value / size_of::<u32>());
-                (value, value.add(INLINE_IDS).read())
-            };
-            if value == line.cast() || number >= BESIDE {
-                break;
-            }
-            // All are written, whatever the count: that costs less than to ask.
-            // SAFETY: by the contract of the function.
-            unsafe { to.add(count).copy_from_nonoverlapping(value, INLINE_IDS + 1) };
-            count += number as usize;
-            nth += 1;
-        }
-        (nth, count)
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod fast {
-    use super::{Key, Line, hash};
-
-    pub(super) use super::{copy_known, line};
-
-    pub(super) fn is_supported() -> bool {
-        false
-    }
-
-    /// # Safety
-    /// Each word has [`hash::INLINE`] bytes of `text` behind its start.
-    pub(super) unsafe fn want(
-        table: &[Line],
-        wanted: (&mut [Key], &mut [u32]),
-        text: &[u8],
-        start: usize,
-        ends: &[usize],
-    ) {
-        // SAFETY: by the contract of the function.
-        let load = |start, len| unsafe { hash::load_within(text, start, len) };
-        super::want(table, wanted, start, ends, load, line);
-    }
 }
