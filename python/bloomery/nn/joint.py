@@ -49,6 +49,12 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turn(heads, cos.unsqueeze(-2), sin.unsqueeze(-2)).flatten(-2)
 
 
+def turned_joint(joint: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The first two of the three parts of [B, T, 3·H·D] turned."""
+    q, k, v = joint.chunk(3, -1)
+    return torch.cat((turned(q, cos, sin), turned(k, cos, sin), v), -1)
+
+
 class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -117,16 +123,23 @@ class _AddProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
-        # A copy that torch.compile leaves out where it can; that of an addmm which is no mutation stays.
-        total = residual.clone()
-        _add_product(total, x, weight.to(residual.dtype))
-        return total
+        return added_product(residual, x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
         of_weight = gradient.flatten(0, -2).T @ x.flatten(0, -2)
         return gradient, gradient @ weight.to(gradient.dtype), of_weight.to(weight.dtype)
+
+
+def added_product(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """What `add_product` gives, without its gradient."""
+    if not residual.is_cuda:
+        return residual + x @ weight.T
+    # A copy that torch.compile leaves out where it can; that of an addmm which is no mutation stays.
+    total = residual.clone()
+    _add_product(total, x, weight.to(residual.dtype))
+    return total
 
 
 @torch.library.custom_op("bloomery::add_product", mutates_args=("total",), device_types="cuda")
