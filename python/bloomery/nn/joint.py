@@ -4,9 +4,10 @@ On a GPU RoPE and the gate are one kernel each, and their gradients such that le
 side, where the backward pass of the joint product needs them. Left to torch.compile, that gradient was put together
 element by element: 14 ms of the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough.
 
-Tried and not there: the gate, or its gradient, in the same Triton kernel as the product before it. On an H100 the
-gradient took 617 µs for 755, which the faster memory of an H200 would make nothing of, and the gate 782 for 840:
-without a tile that several blocks share, such a product reads three times what cuBLAS's reads.
+`hopper` has faster ways for the GPUs that it knows. Tried and not there: the gate, or its gradient, in the same Triton
+kernel as the product before it. On an H100 the gradient took 617 µs for 755, which the faster memory of an H200 would
+make nothing of, and the gate 782 for 840: without a tile that several blocks share, such a product reads three times
+what cuBLAS's reads.
 
 Shapes: B is the batch, T the tokens, H the heads, D a head's width, K the model's width, F a feed-forward network's.
 """
