@@ -1,13 +1,15 @@
 r"""Validation loss after equal time: bloomery's recipes, and a GPT-2 trained the usual short way, on the same windows.
 
-    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --arm adamw= --arm plain \
-        --arm muon='--optimizer.name=muon --schedule.max_lr=3e-3' --model.vocab_size 32000 --data.held_out 0.0 \
+    python benches/python/recipes.py docs/gpt2-small.toml --seconds 150 --arm plain --arm adamw \
+        --arm muon='--optimizer.name=muon --schedule.max_lr=3e-3' \
+        --arm muon-half@75='--optimizer.name=muon --schedule.max_lr=3e-3' --model.vocab_size 32000 --data.held_out 0.0 \
         --data.tokenizer tokenizer.json --data.train '["tokens.npy"]' --data.valid '["valid.npy"]'
 
-An arm is a name and what it changes in the config; `plain` is the step of plain_gpt.py, with AdamW and the same
-learning rates. Each first trains for a few steps that are thrown away: they compile, and tell how many steps fit the
-time, over which the arm's schedule is then laid. Its metrics are kept in a folder of its own, and all are drawn in one
-picture, by time and by step. Evaluation and checkpoints do not count as time.
+An arm is a name, perhaps a time of its own, and what it changes in the config; `plain` is the step of plain_gpt.py,
+with AdamW and the same learning rates. Each first trains for a few steps that are thrown away: they compile, and tell
+how many steps fit the time, over which the arm's schedule is then laid. Its metrics are kept in a folder of its own; an
+arm whose folder is there already is not trained again. All are drawn in one picture, by time and by step. Evaluation
+and checkpoints do not count as time.
 """
 
 import argparse
@@ -43,26 +45,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--steps", type=int, help="steps of every arm, instead of as many as fit the time")
     parser.add_argument("--folder", type=Path, default=Path("runs/recipes"))
-    parser.add_argument("--arm", action="append", required=True, metavar="NAME[=OVERRIDE ...]")
+    parser.add_argument("--arm", action="append", required=True, metavar="NAME[@SECONDS][=OVERRIDE ...]")
     args, rest = parser.parse_known_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     for arm in args.arm:
-        name, _, changes = arm.partition("=")
+        label, _, changes = arm.partition("=")
+        name, _, seconds = label.partition("@")
         names.append(name)
+        if (args.folder / name).exists():
+            continue
         config = load_config(args.config, parse_overrides([*rest, *changes.split()]))
         run = run_plain if name == PLAIN else run_bloomery
         steps = args.steps
         if steps is None:
             probe = at_length(config, args.folder / f"{name}-probe", PROBE_STEPS)
             run(probe)
-            steps = round(args.seconds / seconds_per_step(Path(probe.folder)))
+            steps = round((float(seconds) if seconds else args.seconds) / seconds_per_step(Path(probe.folder)))
             shutil.rmtree(probe.folder)
         run(at_length(config, args.folder / name, steps))
         shutil.rmtree(args.folder / name / "checkpoints", ignore_errors=True)
         last = [line["valid_loss"] for line in read_metrics(args.folder / name) if "valid_loss" in line][-1]
         print(f"{name}: {steps} steps, validation loss {last:.4f}", flush=True)
-        draw(args.folder, names)
+    draw(args.folder, names)
 
 
 def at_length(config: RunConfig, folder: Path, steps: int) -> RunConfig:

@@ -135,6 +135,8 @@ def check(found, expected):
 check(triton_kernels.gate_rounded(joint.detach()), gated.detach())
 check(triton_kernels.gate_gradient_rounded(gradient, joint.detach()), expected)
 check(triton_kernels.join_heads_rounded(*gradients, cos, sin), triton_kernels.join_heads(*gradients, cos, sin))
+here = torch.cat(gradients, -1)
+check((here, *triton_kernels.turn_back_rounded_(here, cos, sin)), triton_kernels.join_heads(*gradients, cos, sin))
 """
 
 

@@ -19,7 +19,9 @@ pytestmark = [
 MakeConfig = Callable[..., RunConfig]
 
 
-def gradients(config: RunConfig, *, implementation: str, precision: str, compiled: bool) -> dict[str, torch.Tensor]:
+def gradients(
+    config: RunConfig, *, implementation: str, precision: str, compiled: bool, hopper: bool = False
+) -> dict[str, torch.Tensor]:
     train = dataclasses.replace(
         config.train,
         device="cuda",
@@ -29,6 +31,9 @@ def gradients(config: RunConfig, *, implementation: str, precision: str, compile
     )
     config = dataclasses.replace(config, train=train)
     runtime = Runtime.choose(config.train)
+    if hopper and not runtime.hopper:
+        pytest.skip("the libraries' kernels are for bfloat16 on Hopper GPUs, and are to be installed")
+    runtime = dataclasses.replace(runtime, hopper=hopper)
     runtime.apply()
     step = TrainStep(config, runtime)
     generator = torch.Generator().manual_seed(1)
@@ -47,15 +52,27 @@ def gradients(config: RunConfig, *, implementation: str, precision: str, compile
 
 @pytest.mark.parametrize(("precision", "tolerance"), (("float32", 0.01), ("bfloat16", 0.04), ("fp8", 0.25)))
 @pytest.mark.parametrize("compiled", (False, True))
+@pytest.mark.parametrize("hopper", (False, True))
 def test_gradients_are_those_of_the_written_out_code(
-    make_config: MakeConfig, precision: str, tolerance: float, *, compiled: bool
+    make_config: MakeConfig, precision: str, tolerance: float, *, compiled: bool, hopper: bool
 ) -> None:
     if precision == "fp8" and torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("this GPU has no units for 8-bit numbers")
     shape = {"vocab_size": 5003, "context_length": 256, "d_model": 256, "num_layers": 3, "num_heads": 4, "d_ff": 704}
     config = make_config("gpu", model=shape, data={"tokenizer": None})
     expected = gradients(config, implementation="plain", precision="float32", compiled=False)
-    found = gradients(config, implementation="fast", precision=precision, compiled=compiled)
+    found = gradients(config, implementation="fast", precision=precision, compiled=compiled, hopper=hopper)
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         assert (gradient - expected[name]).norm() < tolerance * expected[name].norm(), name
+
+
+@pytest.mark.parametrize("hopper", (False, True))
+def test_deterministic_gradients_are_the_same_twice(make_config: MakeConfig, *, hopper: bool) -> None:
+    shape = {"vocab_size": 5003, "context_length": 512, "d_model": 256, "num_layers": 2, "num_heads": 4, "d_ff": 704}
+    config = make_config("gpu", model=shape, data={"tokenizer": None}, train={"deterministic": True})
+    first, second = (
+        gradients(config, implementation="fast", precision="bfloat16", compiled=True, hopper=hopper) for _ in range(2)
+    )
+    for name, gradient in first.items():
+        assert torch.equal(gradient, second[name]), name

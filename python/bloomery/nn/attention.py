@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor, nn
 
+from bloomery.nn import hopper
 from bloomery.nn.cache import LayerCache
 from bloomery.nn.fp8_joint import fp8_heads
 from bloomery.nn.functional import scaled_dot_product_attention
+from bloomery.nn.fused import fused_attention
 from bloomery.nn.joint import heads
 from bloomery.nn.linear import Linear, joint_weight
 from bloomery.nn.rmsnorm import RMSNorm
@@ -39,6 +41,7 @@ class CausalMultiHeadSelfAttention(nn.Module):
             [T, S] scores.
         joint: Whether queries, keys and values are computed as one product where nothing but RoPE comes between it and
             attention; see `joint_linear` and `heads`.
+        hopper: Whether that product ends in RoPE, and is one function with attention; see `use_hopper`.
 
     Raises:
         ValueError: d_model is no multiple of num_heads.
@@ -69,6 +72,14 @@ class CausalMultiHeadSelfAttention(nn.Module):
         self.rope = rope
         self.fused = False
         self.joint = False
+        self.hopper = False
+
+    def use_hopper(self, *, enabled: bool) -> None:
+        """Makes joint products and attention use the kernels of `hopper`, where the widths allow it."""
+        d_model = self.q_proj.weight.shape[0]
+        d_head = d_model // self.num_heads
+        fits = d_head % hopper.MULTIPLE == 0 and d_head <= hopper.LARGEST_HEAD
+        self.hopper = enabled and fits
 
     def forward(self, x: Tensor, token_positions: Tensor | None = None, cache: LayerCache | None = None) -> Tensor:
         """Attends.
@@ -111,8 +122,10 @@ class CausalMultiHeadSelfAttention(nn.Module):
         """What the heads make of x · gain, side by side, before the output projection."""
         if self.rope is None:
             raise AssertionError("joint products are for RoPE")
-        cos, sin = self.rope.tables(x.shape[-2])
         weight = joint_weight(self.q_proj, self.k_proj, self.v_proj, gain=gain)
+        if self.hopper:
+            return fused_attention(x, weight, self.rope, self.num_heads, fp8=self.q_proj.fp8)
+        cos, sin = self.rope.tables(x.shape[-2])
         q, k, v = map(self._heads, (fp8_heads if self.q_proj.fp8 else heads)(x, weight, cos, sin))
         return self._attend(q, k, v).transpose(-3, -2).flatten(-2)
 

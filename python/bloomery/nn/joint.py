@@ -4,9 +4,10 @@ On a GPU RoPE and the gate are one kernel each, and their gradients such that le
 side, where the backward pass of the joint product needs them. Left to torch.compile, that gradient was put together
 element by element: 14 ms of the 136 of a step (GPT-2 small, H200) for queries, keys and values, where 2 are enough.
 
-Tried and not there: the gate, or its gradient, in the same Triton kernel as the product before it. On an H100 the
-gradient took 617 µs for 755, which the faster memory of an H200 would make nothing of, and the gate 782 for 840:
-without a tile that several blocks share, such a product reads three times what cuBLAS's reads.
+`hopper` has faster ways for the GPUs that it knows. Tried and not there: the gate, or its gradient, in the same Triton
+kernel as the product before it. On an H100 the gradient took 617 µs for 755, which the faster memory of an H200 would
+make nothing of, and the gate 782 for 840: without a tile that several blocks share, such a product reads three times
+what cuBLAS's reads.
 
 Shapes: B is the batch, T the tokens, H the heads, D a head's width, K the model's width, F a feed-forward network's.
 """
@@ -47,6 +48,12 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """RoPE for [B, T, H·D]; with the opposite of sin it turns back."""
     heads = x.reshape(*x.shape[:-1], -1, cos.shape[-1])
     return turn(heads, cos.unsqueeze(-2), sin.unsqueeze(-2)).flatten(-2)
+
+
+def turned_joint(joint: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The first two of the three parts of [B, T, 3·H·D] turned."""
+    q, k, v = joint.chunk(3, -1)
+    return torch.cat((turned(q, cos, sin), turned(k, cos, sin), v), -1)
 
 
 class _Heads(torch.autograd.Function):
@@ -117,16 +124,23 @@ class _AddProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
-        # A copy that torch.compile leaves out where it can; that of an addmm which is no mutation stays.
-        total = residual.clone()
-        _add_product(total, x, weight.to(residual.dtype))
-        return total
+        return added_product(residual, x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
         of_weight = gradient.flatten(0, -2).T @ x.flatten(0, -2)
         return gradient, gradient @ weight.to(gradient.dtype), of_weight.to(weight.dtype)
+
+
+def added_product(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """What `add_product` gives, without its gradient."""
+    if not residual.is_cuda:
+        return residual + x @ weight.T
+    # A copy that torch.compile leaves out where it can; that of an addmm which is no mutation stays.
+    total = residual.clone()
+    _add_product(total, x, weight.to(residual.dtype))
+    return total
 
 
 @torch.library.custom_op("bloomery::add_product", mutates_args=("total",), device_types="cuda")

@@ -73,12 +73,13 @@ def joint_linear(x: Tensor, *linears: Linear) -> Tensor:
     return _product(x, joint_weight(*linears), fp8=linears[0].fp8)
 
 
-def joint_weight(*linears: Linear, gain: Tensor | None = None) -> Tensor:
-    """The weights of maps of one input, one below the other: [sum of out_features, in_features].
+def joint_weight(*linears: Linear, gain: Tensor | None = None, by_turns: bool = False) -> Tensor:
+    """The weights of maps of one input, one below the other or a row of each by turns: [sum of outputs, in_features].
 
     Those of an input that is still to be multiplied by a gain [in_features] are multiplied by it instead.
     """
-    weight = torch.cat([linear.weight for linear in linears])
+    weights: list[Tensor] = [linear.weight for linear in linears]
+    weight = torch.stack(weights, 1).flatten(0, 1) if by_turns else torch.cat(weights)
     return weight if gain is None else weight * gain
 
 

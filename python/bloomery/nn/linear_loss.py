@@ -54,8 +54,9 @@ def linear_cross_entropy(
     if compiled:
         step = _kernel() if hidden.is_cuda else _compiled_loss_and_gradient()
     make_head = functools.partial(Fp8Head if fp8 else _Head, loss_and_gradient=step, compiled=compiled)
-    # In 8 bits the gradient of the weight is added to the sum for itself, chunk by chunk.
-    chunk_bytes = _CHUNK_BYTES.get(device, 2**29) * (2 if fp8 else 1)
+    # In 8 bits the gradient of the weight is added to the sum for itself, chunk by chunk: with chunks of half this size
+    # the step of GPT-2 small took 1 % longer on an H100, with larger ones as long. In 16 bits larger ones gain nothing.
+    chunk_bytes = _CHUNK_BYTES.get(device, 2**29) * (4 if fp8 else 1)
     arguments = make_head, chunk_bytes, torch.is_grad_enabled()
     with torch.autocast(device, enabled=False):
         loss: Tensor = _LinearCrossEntropy.apply(  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch

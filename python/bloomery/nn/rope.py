@@ -1,5 +1,6 @@
 """Rotary positional embedding."""
 
+import math
 from collections.abc import Callable
 from typing import Self
 
@@ -28,6 +29,9 @@ class RotaryPositionalEmbedding(nn.Module):
     could not tell the angles apart."""
     sin: Tensor
     """As cos, negative for the first of a pair."""
+    turns: Tensor
+    """[d_k]: for each pair what part of a whole turn it makes from a position to the next: the nearest float32, and the
+    rest, as positions multiply the error too."""
 
     def __init__(self, theta: float, d_k: int, max_seq_len: int, device: torch.device | str | None = None) -> None:
         super().__init__()
@@ -41,9 +45,11 @@ class RotaryPositionalEmbedding(nn.Module):
         exponents = torch.arange(0, self.d_k, 2, dtype=torch.float64, device="cpu") / self.d_k
         positions = torch.arange(self.max_seq_len, dtype=torch.float64, device="cpu")
         angles = torch.outer(positions, self.theta**-exponents)
+        turns = self.theta**-exponents / (2 * math.pi)
         for name, table in (
             ("cos", torch.stack((angles.cos(), angles.cos()), -1)),
             ("sin", torch.stack((-angles.sin(), angles.sin()), -1)),
+            ("turns", torch.stack((turns, turns - turns.float()), -1)),
         ):
             self.register_buffer(name, table.flatten(-2).to(device, torch.float32), persistent=False)
 

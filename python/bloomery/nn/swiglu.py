@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from bloomery.nn import hopper
 from bloomery.nn.fp8_joint import fp8_swiglu
 from bloomery.nn.functional import silu
+from bloomery.nn.fused import fused_swiglu
 from bloomery.nn.joint import gate
 from bloomery.nn.linear import Linear, joint_linear, joint_weight
 
@@ -17,6 +19,7 @@ class SwiGLU(nn.Module):
         w2: Back, d_ff to d_model.
         w3: What is gated, d_model to d_ff.
         joint: Whether w1 x and w3 x are computed as one product; see `joint_linear`.
+        hopper: Whether that product ends in the gate, but in 8 bits; see `use_hopper`.
     """
 
     def __init__(
@@ -27,6 +30,11 @@ class SwiGLU(nn.Module):
         self.w2 = Linear(d_ff, d_model, device, dtype)
         self.w3 = Linear(d_model, d_ff, device, dtype)
         self.joint = False
+        self.hopper = False
+
+    def use_hopper(self, *, enabled: bool) -> None:
+        """Makes `add_to` use the kernels of `hopper`, where the widths allow it."""
+        self.hopper = enabled and not any(width % hopper.MULTIPLE for width in self.w1.weight.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same shape."""
@@ -38,6 +46,9 @@ class SwiGLU(nn.Module):
 
     def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
         """Residual + the network of x · gain, by joint products; all [..., d_model] but gain [d_model]."""
+        if self.hopper and not self.w2.fp8:
+            weight = joint_weight(self.w1, self.w3, gain=gain, by_turns=True)
+            return fused_swiglu(residual, x, weight, self.w2.weight)
         weight = joint_weight(self.w1, self.w3, gain=gain)
         if self.w2.fp8:
             return residual + fp8_swiglu(x, weight, self.w2.weight)

@@ -117,6 +117,12 @@ class TransformerLM(nn.Module):
             if isinstance(module, CausalMultiHeadSelfAttention | SwiGLU):
                 module.joint = enabled
 
+    def use_hopper_kernels(self, *, enabled: bool = True) -> None:
+        """Makes every layer with joint projections use the kernels of libraries for Hopper GPUs; see `hopper`."""
+        for module in self.modules():
+            if isinstance(module, CausalMultiHeadSelfAttention | SwiGLU):
+                module.use_hopper(enabled=enabled)
+
     def use_fp8(self, *, enabled: bool = True) -> None:
         """Makes the linear maps of every layer compute in 8 bits, or as the input has it.
 

@@ -78,12 +78,16 @@ def _join_heads_kernel(
     numbers,
     scales,
     length,
+    stride,
     width,
     d_head,
     ROUND: tl.constexpr,  # noqa: N803
     PAIRS: tl.constexpr,  # noqa: N803
 ):
-    """One program a token: q and k are turned back, and joined with v; in 8 bits too."""
+    """One program a token: q and k are turned back, and joined with v; in 8 bits too.
+
+    The three may be joint's own parts, and are if the stride of a token is three widths.
+    """
     token = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, 2 * PAIRS)
     mask = columns < width
@@ -91,27 +95,26 @@ def _join_heads_kernel(
     table = (token % length) * d_head + pairs % d_head
     cosine = tl.load(cos + table, mask=pairs < width, other=0.0)
     sine = -tl.load(sin + table + 1, mask=pairs < width, other=0.0)
-    here, there = token * 3 * width + columns, token * width + columns
-    largest = 0.0
-    for part in tl.static_range(3):  # pyright: ignore[reportGeneralTypeIssues]
-        x = tl.load((q if part == 0 else k if part == 1 else v) + there, mask=mask, other=0.0)
-        if part < 2:
-            x = _turned(x, cosine, sine, PAIRS)
-        tl.store(joint + here + part * width, x, mask=mask)
-        if ROUND:
-            largest = tl.maximum(largest, tl.max(tl.abs(x.to(tl.float32))))
+    here, there = token * 3 * width + columns, token * stride + columns
+    of_q = _turned(tl.load(q + there, mask=mask, other=0.0), cosine, sine, PAIRS)
+    of_k = _turned(tl.load(k + there, mask=mask, other=0.0), cosine, sine, PAIRS)
+    of_v = tl.load(v + there, mask=mask, other=0.0)
+    tl.store(joint + here, of_q, mask=mask)
+    tl.store(joint + here + width, of_k, mask=mask)
+    if stride == width:
+        tl.store(joint + here + 2 * width, of_v, mask=mask)
     if ROUND:
-        # What was stored is read again, out of the cache.
-        tl.debug_barrier()
-        for part in tl.static_range(3):  # pyright: ignore[reportGeneralTypeIssues]
-            x = tl.load(joint + here + part * width, mask=mask, other=0.0).to(tl.float32)
-            _store_rounded(x, largest, numbers, scales, token, here + part * width, mask)
+        of_q, of_k, of_v = of_q.to(tl.float32), of_k.to(tl.float32), of_v.to(tl.float32)
+        largest = tl.max(tl.maximum(tl.maximum(tl.abs(of_q), tl.abs(of_k)), tl.abs(of_v)))
+        _store_rounded(of_q, largest, numbers, scales, token, here, mask)
+        _store_rounded(of_k, largest, numbers, scales, token, here + width, mask)
+        _store_rounded(of_v, largest, numbers, scales, token, here + 2 * width, mask)
 
 
 def join_heads(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """The gradient of `joint.split_and_turn`: of its result, each [B, T, H·D], to that of its argument."""
     joint = q.new_empty(*q.shape[:-1], 3 * q.shape[-1])
-    _launch_join(q, k, v, cos, sin, joint, None)
+    _launch_join((q, k, v), cos, sin, joint, None)
     return joint
 
 
@@ -119,8 +122,15 @@ def join_heads_rounded(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor
     """What `join_heads` gives, and the same as `fp8.rounded` gives it."""
     joint = q.new_empty(*q.shape[:-1], 3 * q.shape[-1])
     numbers, scales = rounded = _empty_rounded(joint)
-    _launch_join(q, k, v, cos, sin, joint, rounded)
+    _launch_join((q, k, v), cos, sin, joint, rounded)
     return joint, numbers, scales
+
+
+def turn_back_rounded_(joint: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """Undoes `turn_` in place, and gives the result as `fp8.rounded` gives it."""
+    rounded = _empty_rounded(joint)
+    _launch_join(joint.chunk(3, -1), cos, sin, joint, rounded)
+    return rounded
 
 
 Rounded = tuple[Tensor, Tensor]
@@ -130,14 +140,14 @@ def _empty_rounded(x: Tensor) -> Rounded:
     return torch.empty_like(x, dtype=torch.float8_e4m3fn), x.new_empty(*x.shape[:-1], 1, dtype=torch.float32)
 
 
-def _launch_join(
-    q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, joint: Tensor, rounded: Rounded | None
-) -> None:
-    (batch, length, width), d_head = q.shape, cos.shape[-1]
-    parts = (part.contiguous() for part in (q, k, v))
+def _launch_join(parts: tuple[Tensor, ...], cos: Tensor, sin: Tensor, joint: Tensor, rounded: Rounded | None) -> None:
+    (batch, length, width), d_head = parts[0].shape, cos.shape[-1]
+    stride = 3 * width
+    if parts[0].data_ptr() != joint.data_ptr():
+        parts, stride = tuple(part.contiguous() for part in parts), width
     numbers, scales = rounded or (joint, joint)  # not used where there is nothing to round
     constants = {"ROUND": rounded is not None, "PAIRS": triton.next_power_of_2(width) // 2}
-    arguments = (*parts, cos, sin, joint, numbers, scales, length, width, d_head)
+    arguments = (*parts, cos, sin, joint, numbers, scales, length, stride, width, d_head)
     launch(_join_heads_kernel, (batch * length,), *arguments, **constants, num_warps=4)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bloomery.accounting import peak_flops
 from bloomery.errors import ArgumentError
+from bloomery.nn import hopper
 from bloomery.train.config import TrainConfig
 
 # It takes about a minute, and a fifth of a step is won (the demo's on one core: 135 ms of CPU time became 113).
@@ -33,6 +34,8 @@ class Runtime:
     precision: torch.dtype
     fp8: bool
     compiled: bool
+    hopper: bool
+    """Whether kernels of libraries for Hopper GPUs are used; see `bloomery.nn.hopper`."""
     deterministic: bool
     rank: int
     world_size: int
@@ -64,6 +67,7 @@ class Runtime:
             precision=precision,
             fp8=fp8,
             compiled=compiled,
+            hopper=precision is torch.bfloat16 and hopper.is_there(device),
             deterministic=config.deterministic or device.type == "cpu",
             rank=dist.get_rank() if started else 0,
             world_size=world_size,
@@ -143,6 +147,8 @@ class Runtime:
         parts = [self.name, kind, "compiled" if self.compiled else "not compiled"]
         if self.device.type == "cpu":
             parts.append(f"{torch.get_num_threads()} threads")
+        if self.hopper:
+            parts.append("kernels for Hopper")
         if self.deterministic:
             parts.append("deterministic")
         if self.world_size > 1:

@@ -44,6 +44,7 @@ class TrainStep:
         self.model = TransformerLM(config.model, device=runtime.device)
         self.model.use_fused_attention(enabled=self._fast)
         self.model.use_joint_projections(enabled=self._fast)
+        self.model.use_hopper_kernels(enabled=self._fast and runtime.hopper)
         if runtime.fp8:
             _require_multiples(config)
             self.model.use_fp8()
