@@ -326,20 +326,22 @@ def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int,
 
 def both_clocks(work: Callable[[], None]) -> tuple[float, float]:
     """Seconds by the clock on the wall, and of processors, those of Ray's processes among them."""
-    start, used = time.perf_counter(), processor_seconds()
+    start, before = time.perf_counter(), processor_seconds()
     work()
-    return time.perf_counter() - start, processor_seconds() - used
+    seconds, after = time.perf_counter() - start, processor_seconds()
+    # Ray ends idle processes, with which all that they ever used would be taken away.
+    return seconds, sum(used - before.get(process, 0.0) for process, used in after.items())
 
 
-def processor_seconds() -> float:
-    """Of this process and of all that it started."""
+def processor_seconds() -> dict[int, float]:
+    """Of this process and of all that it started, by their ids."""
     own = psutil.Process()
-    total = 0.0
+    seconds: dict[int, float] = {}
     for process in (own, *own.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            total += times.user + times.system
-    return total
+            seconds[process.pid] = times.user + times.system
+    return seconds
 
 
 def spread(seconds: Sequence[float]) -> str:
