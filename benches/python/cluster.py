@@ -30,7 +30,7 @@ from bloomery.tokenizer.sizes import byte_size
 from bloomery.tokenizer.work import Counting, Encoding
 
 END = "<|endoftext|>"
-FAN_IN, MOST_TASKS, MOST_PARTS, FEW = 16, 10_000, 256, 8  # of bloomery.cluster
+FAN_IN, MOST_PIECES, MOST_TASKS, MOST_PARTS, FEW = 16, 4, 10_000, 256, 8  # of bloomery.cluster
 KEPT = (2, 5, 10, 100)
 
 
@@ -189,9 +189,10 @@ class Prediction:
 def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes: float = PIECE_BYTES) -> Prediction:
     """Computes a job from what was measured; see the page in docs for the formulas."""
     pieces = math.ceil(size / piece_bytes)
-    tasks = math.ceil(pieces / max(1, min(2, pieces // (2 * nodes)), math.ceil(pieces / MOST_TASKS)))
+    together = max(1, min(MOST_PIECES, pieces // (1 if nodes == 1 else 2 * nodes)))
+    tasks = math.ceil(pieces / max(together, math.ceil(pieces / MOST_TASKS)))
     task = size / tasks
-    parts = min(max(1, nodes * node.processors), MOST_PARTS)
+    parts = 1 if tasks <= FEW else min(max(1, nodes * node.processors), MOST_PARTS)
     read = min(node.processors * measured.count_rate, node.storage)
     # Counting is done by all processors, splitting by one.
     one = task / read + measured.words(task) / measured.split_rate + node.task_seconds
@@ -210,14 +211,15 @@ def predict(measured: Measured, size: float, nodes: int, node: Node, piece_bytes
     reduce = added / measured.add_rate / hands + sent / (nodes * node.network)
     gathered = words if tasks > FEW else measured.words(task)
     reduce = (reduce if tasks > FEW else 0) + gathered * (measured.sent_bytes / node.network + 1 / measured.add_rate)
-    encode_one = size / pieces / min(node.processors * measured.encode_rate, node.storage) + node.task_seconds
+    encodings = math.ceil(pieces / together)
+    encode_one = size / encodings / min(node.processors * measured.encode_rate, node.storage) + node.task_seconds
     last = min(FAN_IN, tasks) * measured.words(size / min(FAN_IN, tasks)) * measured.sent_bytes
     return Prediction(
         tasks=tasks,
         count=count,
         reduce=reduce,
         learn=measured.learn_base + words * measured.learn_seconds,
-        encode=math.ceil(pieces / nodes) * encode_one,
+        encode=math.ceil(encodings / nodes) * encode_one,
         words=words,
         sent=sent,
         reducers=(last + words * (measured.table_bytes + measured.sent_bytes)) / parts * math.ceil(hands / nodes),
@@ -324,20 +326,22 @@ def check(measured: Measured, text: Path, sizes: Sequence[int], vocab_size: int,
 
 def both_clocks(work: Callable[[], None]) -> tuple[float, float]:
     """Seconds by the clock on the wall, and of processors, those of Ray's processes among them."""
-    start, used = time.perf_counter(), processor_seconds()
+    start, before = time.perf_counter(), processor_seconds()
     work()
-    return time.perf_counter() - start, processor_seconds() - used
+    seconds, after = time.perf_counter() - start, processor_seconds()
+    # Ray ends idle processes, with which all that they ever used would be taken away.
+    return seconds, sum(used - before.get(process, 0.0) for process, used in after.items())
 
 
-def processor_seconds() -> float:
-    """Of this process and of all that it started."""
+def processor_seconds() -> dict[int, float]:
+    """Of this process and of all that it started, by their ids."""
     own = psutil.Process()
-    total = 0.0
+    seconds: dict[int, float] = {}
     for process in (own, *own.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            total += times.user + times.system
-    return total
+            seconds[process.pid] = times.user + times.system
+    return seconds
 
 
 def spread(seconds: Sequence[float]) -> str:

@@ -37,6 +37,8 @@ class InputError(BloomeryError, ValueError):
     """The file."""
     line: int | None = None
     """The line, from 1, where the format has lines."""
+    offset: int | None = None
+    """Offset of the line's first byte, where its number is not known: of a URL only a part was read."""
 
 
 class VocabularyError(BloomeryError, ValueError):

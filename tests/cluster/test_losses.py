@@ -35,7 +35,7 @@ from bloomery import Tokenizer, WordCounts
 from bloomery.cluster import Ray
 
 what, address, nodes_left, inputs, tokenizer, output = sys.argv[1:]
-with Ray(address, piece_bytes=100_000) as engine:
+with Ray(address, piece_bytes=40_000) as engine:
     WordCounts.from_files(inputs.replace("*", "00"), engine=engine)
     everywhere = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in ray.nodes() if node["Alive"]]
     ready = ray.remote(num_cpus=1)(lambda: None)

@@ -17,7 +17,7 @@ from bloomery.cluster import Ray
 
 END = "<|endoftext|>"
 # Tasks enough for two rounds of adding up.
-PIECE = 100_000
+PIECE = 40_000
 
 
 class StoppedError(Exception):

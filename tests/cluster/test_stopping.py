@@ -28,7 +28,7 @@ def stop(counters):
 
 
 address, inputs = sys.argv[1:]
-with Ray(address, piece_bytes=200_000) as engine:
+with Ray(address, piece_bytes=100_000) as engine:
     for round in range(30):
         reports = round % 12
         try:

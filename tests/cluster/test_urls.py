@@ -71,6 +71,26 @@ def test_one_file_and_a_tokenizer_by_url(
     assert WordCounts.from_files(f"file://{forty}/00.txt") == WordCounts.from_files(forty / "00.txt")
 
 
+def test_json_lines_are_read_in_parts(engine, store, bucket: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    row = b'{"text": "some words of a row"}\r\n'
+    number = 100_000
+    (tmp_path / "rows.jsonl").write_bytes(row * number)
+    store.pipe_file(f"{bucket}/lines/rows.jsonl", row * number)
+    counts = WordCounts.from_files(f"{bucket}/lines/rows.jsonl", engine=engine)
+    assert counts == WordCounts.from_files(tmp_path / "rows.jsonl")
+    tokenizer.encode_files(f"{bucket}/lines/rows.jsonl", tmp_path / "tokens", end_of_text=0, engine=engine)
+    tokenizer.encode_files(tmp_path / "rows.jsonl", tmp_path / "one.npy", end_of_text=0)
+    shards = sorted((tmp_path / "tokens").glob("shard-*.npy"))
+    assert len(shards) == 4
+    assert np.array_equal(np.concatenate([np.load(shard) for shard in shards]), np.load(tmp_path / "one.npy"))
+    # A node has only its part of the file, of which it cannot tell how many lines come before it.
+    store.pipe_file(f"{bucket}/lines/rows.jsonl", row * number + b"nonsense\n")
+    message = rf"s3://corpus/lines/rows\.jsonl, the line at byte {len(row) * number}: broken JSON at column 2"
+    with pytest.raises(InputError, match=message) as caught:
+        WordCounts.from_files(f"{bucket}/lines/rows.jsonl", engine=engine)
+    assert (caught.value.line, caught.value.offset) == (None, len(row) * number)
+
+
 def test_errors_name_the_url(engine, store, bucket: str, tokenizer: Tokenizer) -> None:
     bad = b"fine " * 500_000
     store.pipe_file(f"{bucket}/bad/a.txt", bad + b"\xff" + bad)

@@ -15,6 +15,8 @@ from bloomery.tokenizer.progress import ProgressCallback, Tally
 from bloomery.tokenizer.shards import ShardTask, encode_shards
 from bloomery.tokenizer.work import Counting, Encoding, Record
 
+# Of a task: what its pieces have in common is sent and added up once, and a new process learns words by heart once.
+_MOST_PIECES = 4
 # Tasks of a count, at most: each makes as many objects as there are parts, and one process keeps the books of all.
 _MOST_TASKS = 10_000
 _MOST_PARTS = 256
@@ -90,11 +92,11 @@ class Ray:
 
     def _count(self, job: str, counting: Counting, work: Sequence[Piece], tally: Tally) -> Counted:
         threads = _threads(counting.num_threads)
-        parts = min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
+        batches = _batches(work, threads, max(1, -(-len(work) // _MOST_TASKS)))
+        is_small = len(batches) <= _FEW
+        parts = 1 if is_small else min(max(1, sum(connection.processors_of_nodes())), _MOST_PARTS)
         shared = ray.put(counting)
         task = tasks.count.options(num_cpus=threads, num_returns=1 + parts)
-        size = _pieces_of_a_task(len(work), threads)
-        batches = [work[first : first + size] for first in range(0, len(work), size)]
 
         def submit(batch: Sequence[Piece]) -> list[object]:
             return task.remote(job, shared, batch, parts, threads)
@@ -104,7 +106,7 @@ class Ray:
                 yield references
                 tally.add(counted)
 
-        if len(batches) <= _FEW:
+        if is_small:
             # While the others count; tasks for it would take longer to begin than it takes.
             counts = counting.add_up(jobs.get(part) for references in finished() for part in references)
             return with_min_count(counts, counting.min_count)
@@ -129,12 +131,13 @@ class Ray:
         encode = tasks.encode.options(num_cpus=threads)
         with stopping.job() as job:
 
-            def submit(piece: Piece) -> list[object]:
-                return [encode.remote(job, [shared], piece, threads)]
+            def submit(batch: Sequence[Piece]) -> list[object]:
+                return [encode.remote(job, [shared], batch, threads)]
 
-            for piece, record, _ in jobs.run_all(submit, work, _ahead(threads), tally.report):
-                tally.add(piece.bytes, record.tokens)
-                yield record
+            for batch, records, _ in jobs.run_all(submit, _batches(work, threads), _ahead(threads), tally.report):
+                for piece, record in zip(batch, records, strict=True):
+                    tally.add(piece.bytes, record.tokens)
+                    yield record
 
 
 def _threads(asked: int | None) -> int:
@@ -142,10 +145,13 @@ def _threads(asked: int | None) -> int:
     return asked or min(connection.processors_of_nodes(), default=1)
 
 
-def _pieces_of_a_task(pieces: int, threads: int) -> int:
-    """Of a count: two, for what they have in common is then sent and added up once, but only if all nodes have work."""
+def _batches(work: Sequence[Piece], threads: int, least: int = 1) -> list[Sequence[Piece]]:
+    """The pieces of each task: ``least`` or several, but only so many that all nodes have work, and slow ones less."""
     at_a_time = sum(count // threads for count in connection.processors_of_nodes())
-    return max(1, min(2, pieces // max(1, 2 * at_a_time)), -(-pieces // _MOST_TASKS))
+    # One that is alone waits for nobody.
+    tasks = 1 if at_a_time == 1 else max(1, 2 * at_a_time)
+    size = max(least, min(_MOST_PIECES, len(work) // tasks))
+    return [work[first : first + size] for first in range(0, len(work), size)]
 
 
 def _ahead(threads: int) -> Callable[[], int]:

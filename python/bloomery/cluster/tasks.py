@@ -13,6 +13,7 @@ from bloomery.errors import BloomeryError
 from bloomery.tokenizer import storage
 from bloomery.tokenizer.engine import with_min_count
 from bloomery.tokenizer.pieces import Piece
+from bloomery.tokenizer.progress import ProgressCallback
 from bloomery.tokenizer.shards import ShardTask
 from bloomery.tokenizer.work import Counting, Part, Record
 
@@ -48,12 +49,18 @@ def add_up_last(counting: Counting, *parts: Part) -> tuple[Part, tuple[int, int]
 
 
 @ray.remote(max_retries=_RETRIES, scheduling_strategy="SPREAD")
-def encode(job: str, task: Sequence[Any], piece: Piece, threads: int) -> Record | None:
-    """Encodes a piece to its shard; None when the job was ended. Takes a reference to a `ShardTask` in a sequence."""
+def encode(job: str, task: Sequence[Any], work: Sequence[Piece], threads: int) -> list[Record] | None:
+    """Encodes pieces to their shards; None when the job was ended. Takes a reference to a `ShardTask` in a sequence."""
     try:
-        return _held(task[0]).run(piece, threads, stopping.watch(job))
+        look = stopping.watch(job)
+        return [_shard(_held(task[0]), piece, threads, look) for piece in work]
     except StoppedError:
         return None
+
+
+def _shard(task: ShardTask, piece: Piece, threads: int, look: ProgressCallback) -> Record:
+    try:
+        return task.run(piece, threads, look)
     except (BloomeryError, OSError) as error:
         raise _told(error, [piece]) from None
 

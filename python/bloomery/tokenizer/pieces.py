@@ -1,15 +1,16 @@
 """Inputs in pieces of some hundred megabytes, each of which can be counted or encoded by itself, anywhere.
 
 A piece is a run of small files, or a part of a large one. Text that is not compressed is parted at the ends of
-documents, else where the pre-tokens on both sides stay the same; every other file stays whole. Where a part begins is a
-function of the file alone: whoever works on it finds out, and nobody has to read a file to plan.
+documents, else where the pre-tokens on both sides stay the same, and JSON lines that are not compressed between lines;
+every other file stays whole. Where a part begins is a function of the file alone: whoever works on it finds out, and
+nobody has to read a file to plan.
 """
 
 import tempfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from bloomery import _core
@@ -23,7 +24,8 @@ PIECE_BYTES = 256_000_000
 
 # Read at first to find a cut; most documents are shorter.
 _WINDOW = 1 << 20
-_WHOLE = (".gz", ".zst", ".jsonl", ".ndjson", ".parquet")
+_WHOLE = ("gz", "zst", "parquet")
+_LINES = ("jsonl", "ndjson")
 # Files looked at at a time: the answers of an object store are waited for.
 _LOOKS = 32
 
@@ -79,8 +81,7 @@ def plan(paths: Sequence[str], piece_bytes: int, cutter: _core.Cutter) -> list[P
     groups: list[list[Stretch]] = []
     room = 0
     for file in files:
-        can_part = cutter.cuts and not file.path.lower().endswith(_WHOLE)
-        parts = max(1, -(-file.size // piece_bytes)) if can_part else 1
+        parts = max(1, -(-file.size // piece_bytes)) if _can_part(file.path, cutter) else 1
         for number in range(parts):
             stretch = Stretch(file, number, parts)
             if not groups or stretch.bytes > room:
@@ -89,6 +90,21 @@ def plan(paths: Sequence[str], piece_bytes: int, cutter: _core.Cutter) -> list[P
             groups[-1].append(stretch)
             room -= stretch.bytes
     return [Piece(number, tuple(group)) for number, group in enumerate(groups)]
+
+
+def has_lines(path: str) -> bool:
+    """Whether a file is JSON lines that are not compressed: every document ends with its line."""
+    return _extension(path) in _LINES
+
+
+def _can_part(path: str, cutter: _core.Cutter) -> bool:
+    return has_lines(path) or (cutter.cuts and _extension(path) not in _WHOLE)
+
+
+def _extension(path: str) -> str:
+    """As the core sees it, which reads a file called .jsonl as text."""
+    stem, _, extension = PurePath(path).name.rpartition(".")
+    return extension.lower() if stem else ""
 
 
 @contextmanager
@@ -135,9 +151,17 @@ def _cut(stretch: Stretch, number: int, cutter: _core.Cutter) -> int | None:
     window = _WINDOW
     while True:
         first = max(lowest, border - window)
-        cut = cutter.part_at(storage.read(stretch.file.path, first, border), first == 0)
+        content = storage.read(stretch.file.path, first, border)
+        cut = _last_place(stretch.file.path, content, cutter, is_start=first == 0)
         if cut is not None:
             return first + cut
         if first == lowest:
             return None
         window *= 4
+
+
+def _last_place(path: str, content: bytes, cutter: _core.Cutter, *, is_start: bool) -> int | None:
+    """The last place where a part of the file can begin, in a stretch of it."""
+    if has_lines(path):
+        return content.rfind(b"\n") + 1 or None
+    return cutter.part_at(content, is_start)

@@ -127,8 +127,8 @@ class Encoding:
         with pieces.held([piece], self.cutter()) as sources, tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
             target = Path(folder) / "shard.npy" if storage.is_url(shard) else Path(shard)
             tokens, documents, size, _ = self.encode(sources, target, threads, progress)
-            starts_inside = tokens > 0 and sources[0][3] > 0 and not self._is_special(target, 0)
-            ends_inside = tokens > 0 and sources[-1][4] < sources[-1][5] and not self._is_special(target, -1)
+            starts_inside = tokens > 0 and _begins_later(sources[0]) and not self._is_special(target, 0)
+            ends_inside = tokens > 0 and _ends_earlier(sources[-1]) and not self._is_special(target, -1)
             if storage.is_url(shard):
                 storage.store(target, shard)
         return Record(piece.number, tokens, documents, size, starts_inside, ends_inside)
@@ -136,3 +136,13 @@ class Encoding:
     def _is_special(self, shard: Path, position: int) -> bool:
         added = self.tokenizer._engine.added_tokens  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
         return int(np.load(shard, mmap_mode="r")[position]) in {token[1] for token in added if token[2]}
+
+
+def _begins_later(source: pieces.Source) -> bool:
+    """Whether a text begins before what is read of it."""
+    return source[3] > 0 and not pieces.has_lines(source[0])
+
+
+def _ends_earlier(source: pieces.Source) -> bool:
+    """Whether a text goes on behind what is read of it."""
+    return source[4] < source[5] and not pieces.has_lines(source[0])

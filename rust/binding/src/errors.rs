@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use bloomery_core::Error;
-use bloomery_core::error::SPILL_ADVICE;
+use bloomery_core::error::{Line, SPILL_ADVICE};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -26,7 +26,11 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             exception(py, "InvalidUtf8Error", message, attributes)
         }
         Error::JsonLine { origin, line, .. } => {
-            exception(py, "InputError", message, [value("path", &origin), number("line", line)])
+            let line = match line {
+                Line::Number(line) => number("line", line),
+                Line::Offset(offset) => number("offset", offset),
+            };
+            exception(py, "InputError", message, [value("path", &origin), line])
         }
         Error::Input { origin, .. } => exception(py, "InputError", message, [value("path", &origin)]),
         Error::Vocabulary { origin, .. } => exception(py, "VocabularyError", message, [value("origin", &origin)]),

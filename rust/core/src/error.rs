@@ -1,5 +1,6 @@
 //! The one error type of the crate. Every variant carries what a person needs to find the fault: path, offset, line, size.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,6 +10,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What to do about [`Error::Spill`].
 pub const SPILL_ADVICE: &str = "word counts that outgrow max_memory are kept in this folder: make room in it, name another \
                                 with TMPDIR, or raise max_memory";
+
+/// Which line of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// Its number, from 1.
+    Number(u64),
+    /// The offset of its first byte, where the lines before it are elsewhere and could not be counted.
+    Offset(u64),
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Line::Number(number) => write!(f, "line {number}"),
+            Line::Offset(offset) => write!(f, "the line at byte {offset}"),
+        }
+    }
+}
 
 /// Everything that can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +64,12 @@ pub enum Error {
         byte: u8,
     },
     /// A line of a JSONL file that does not parse or whose field is missing or not a string.
-    #[error("{origin}, line {line}: {message}")]
+    #[error("{origin}, {line}: {message}")]
     JsonLine {
         /// The path.
         origin: String,
-        /// Line number, from 1.
-        line: u64,
+        /// Which line it is.
+        line: Line,
         /// What is wrong with it, and what to do.
         message: String,
     },

@@ -47,7 +47,7 @@ pub fn check(data: &[u8]) {
         Reader::open(&sources, &options, &last_cut, &control).expect("it exists").with_block_bytes(block_bytes);
     let mut by_blocks = none();
     while let Some(block) = reader.next_block().expect("it can be read") {
-        for part in block.decode(&options).expect("it is UTF-8").iter() {
+        for part in block.decode(&options, &control).expect("it is UTF-8").iter() {
             by_blocks.add_text(part).expect("a named scheme reaches no limit");
         }
     }

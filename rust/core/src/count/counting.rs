@@ -74,7 +74,7 @@ fn count_blocks(
                 None => return Ok(()),
             }
         };
-        for text in block.decode(options)?.iter() {
+        for text in block.decode(options, control)?.iter() {
             rules.count(text, tally, control)?;
         }
     }

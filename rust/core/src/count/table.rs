@@ -151,14 +151,7 @@ impl CountTable {
 
     /// Counts the short words that the front did not know, and makes them known to it.
     fn count_missed(&mut self, misses: usize) {
-        let mask = self.index.len() - 1;
-        for &hash in &self.scratch.hashes[..misses] {
-            prefetch(&self.index, hash as usize & mask);
-        }
-        for &hash in &self.scratch.hashes[..misses] {
-            let slot = self.index[hash as usize & mask];
-            prefetch(&self.entries, slot as usize & mask);
-        }
+        self.expect(misses);
         for i in 0..misses {
             let (key, hash) = (self.scratch.keys[i], self.scratch.hashes[i]);
             let number = self.short_entry(key, hash);
@@ -166,6 +159,18 @@ impl CountTable {
             if number < 1 << (u32::BITS - TAG_BITS) {
                 self.front[front_slot(hash)] = (number as u32) << TAG_BITS | hash & TAG;
             }
+        }
+    }
+
+    /// Asks for what the look-ups of the first `words` hashes of the scratch will read.
+    fn expect(&self, words: usize) {
+        let mask = self.index.len() - 1;
+        for &hash in &self.scratch.hashes[..words] {
+            prefetch(&self.index, hash as usize & mask);
+        }
+        for &hash in &self.scratch.hashes[..words] {
+            let slot = self.index[hash as usize & mask];
+            prefetch(&self.entries, slot as usize & mask);
         }
     }
 
@@ -182,6 +187,40 @@ impl CountTable {
             self.long_entry(word)
         };
         self.add_to(number, count)
+    }
+
+    /// Adds a count of each of the words that stand end to end in `words`, of so many bytes each.
+    ///
+    /// # Errors
+    /// As [`CountTable::add`].
+    pub(super) fn add_all(&mut self, words: &[u8], lengths: &[u32], counts: &[u64]) -> Result<()> {
+        // Every word is another: there will be so many at least.
+        self.reserve(lengths.len().saturating_sub(self.len()))?;
+        let mut start = 0;
+        for (lengths, counts) in lengths.chunks(BATCH).zip(counts.chunks(BATCH)) {
+            self.reserve(lengths.len())?;
+            let mut end = start;
+            for (i, &length) in lengths.iter().enumerate() {
+                let length = length as usize;
+                let key = Key::short(words, end, length);
+                self.scratch.keys[i] = key;
+                self.scratch.hashes[i] =
+                    if length <= SHORT { key.short_hash() } else { long_hash(&words[end..end + length]) };
+                end += length;
+            }
+            self.expect(lengths.len());
+            for (i, (&length, &count)) in lengths.iter().zip(counts).enumerate() {
+                let end = start + length as usize;
+                let number = if length as usize <= SHORT {
+                    self.short_entry(self.scratch.keys[i], self.scratch.hashes[i])
+                } else {
+                    self.long_entry(&words[start..end])
+                };
+                self.add_to(number, count)?;
+                start = end;
+            }
+        }
+        Ok(())
     }
 
     /// Adds all counts of `other`.

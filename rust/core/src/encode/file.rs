@@ -121,7 +121,7 @@ impl Tokenizer {
         loop {
             control.check()?;
             let Some((turn, block)) = pipeline.take()? else { return Ok(()) };
-            let documents = block.decode(&options.input)?;
+            let documents = block.decode(&options.input, control)?;
             ids.clear();
             let mut part = Part { ends_file: documents.ends_file(), ..Part::default() };
             let mut encoding = Encoding::new(self, scratch, control, &mut ids);

@@ -9,6 +9,7 @@ use super::jsonl::Lines;
 use super::parquet::Rows;
 use super::text::MappedRange;
 use super::utf8::{self, Utf8Errors};
+use crate::control::Control;
 use crate::error::{Error, Result};
 
 /// A stretch of a source, not yet looked into.
@@ -46,8 +47,9 @@ impl Block {
     /// Validates and parses.
     ///
     /// # Errors
-    /// [`Error::InvalidUtf8`] with the offset in the decompressed stream, [`Error::JsonLine`] with the line.
-    pub fn decode(self, options: &InputOptions) -> Result<Documents> {
+    /// [`Error::InvalidUtf8`] with the offset in the decompressed stream, [`Error::JsonLine`] with the line;
+    /// [`Error::Cancelled`] while the lines before it are counted.
+    pub fn decode(self, options: &InputOptions, control: &Control) -> Result<Documents> {
         let Block { path, content } = self;
         match content {
             Content::Mapped(range) => {
@@ -57,7 +59,7 @@ impl Block {
             Content::Text(Piece { bytes, offset, ends_file }) => {
                 Documents::of_text(Raw::Owned(bytes), offset, ends_file, &path, options.errors)
             }
-            Content::Lines(lines) => Ok(Documents::of_rows(lines.decode(&path, options)?)),
+            Content::Lines(lines) => Ok(Documents::of_rows(lines.decode(&path, options, control)?)),
             Content::Rows(rows) => Ok(Documents::of_rows(rows.decode(&path, options)?)),
         }
     }

@@ -16,7 +16,7 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 
 /// Bytes read between two looks at [`Control::check`].
-const STRETCH: usize = 1 << 20;
+pub(super) const STRETCH: usize = 1 << 20;
 /// The largest window that zstd knows (`--long=31`), which large published corpora use. The memory is taken only when a
 /// frame asks for it.
 const ZSTD_WINDOW_LOG: u32 = 31;

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::InputOptions;
 use super::block::JoinedRows;
-use super::bytes::Bytes;
+use super::bytes::{Bytes, STRETCH};
+use super::source::Checked;
 use super::utf8::{self, Utf8Errors};
-use crate::error::{Error, Result};
+use crate::control::Control;
+use crate::error::{Error, Line, Result};
 
 /// Field names listed in an error, at most.
 const LISTED: usize = 12;
@@ -19,6 +24,7 @@ const LISTED: usize = 12;
 pub(super) struct JsonLines<'a> {
     bytes: Bytes<'a>,
     line: u64,
+    before: Before,
 }
 
 /// Whole lines.
@@ -26,27 +32,43 @@ pub(super) struct Lines {
     bytes: Vec<u8>,
     /// Offset of the first byte in the (decompressed) stream.
     offset: u64,
-    /// Number of the first line, from 1.
+    /// Number of the first line, from 1, among those that are read.
     line: u64,
+    before: Before,
+}
+
+/// The lines before those that are read. They are counted only to tell where an error is.
+#[derive(Clone)]
+enum Before {
+    None,
+    /// They are so many bytes of this file.
+    In(Arc<Path>, u64),
+    /// Not on this machine.
+    Elsewhere,
 }
 
 impl<'a> JsonLines<'a> {
-    pub(super) fn new(bytes: Bytes<'a>) -> JsonLines<'a> {
-        JsonLines { bytes, line: 1 }
+    pub(super) fn open(source: &Checked, control: &'a Control) -> Result<JsonLines<'a>> {
+        let before = match &source.part {
+            Some(part) if part.held_from > 0 => Before::Elsewhere,
+            Some(part) if part.range.start > 0 => Before::In(source.path.clone(), part.range.start),
+            _ => Before::None,
+        };
+        Ok(JsonLines { bytes: Bytes::open(source, control)?, line: 1, before })
     }
 
     pub(super) fn next_lines(&mut self, size: usize) -> Result<Option<Lines>> {
         let piece = self.bytes.next_piece(size, &|window| memchr::memrchr(b'\n', window).map(|at| at + 1))?;
         Ok(piece.map(|piece| {
             let line = self.line;
-            self.line += memchr::memchr_iter(b'\n', &piece.bytes).count() as u64;
-            Lines { bytes: piece.bytes, offset: piece.offset, line }
+            self.line += newlines(&piece.bytes);
+            Lines { bytes: piece.bytes, offset: piece.offset, line, before: self.before.clone() }
         }))
     }
 }
 
 impl Lines {
-    pub(super) fn decode(self, path: &Path, options: &InputOptions) -> Result<JoinedRows> {
+    pub(super) fn decode(self, path: &Path, options: &InputOptions, control: &Control) -> Result<JoinedRows> {
         let text = utf8::decode(&self.bytes, options.errors).map_err(|at| Error::InvalidUtf8 {
             origin: path.display().to_string(),
             offset: self.offset + at as u64,
@@ -55,20 +77,57 @@ impl Lines {
         // Some tools put a byte order mark at the start of a file; JSON has no other meaning for it.
         let text = if self.offset == 0 { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text };
         let mut rows = JoinedRows::default();
-        for (line, number) in text.split('\n').zip(self.line..) {
+        for (index, line) in text.split('\n').enumerate() {
             let line = line.trim_matches([' ', '\t', '\r']);
             if line.is_empty() {
                 continue;
             }
-            push_field(&mut rows.text, line, options).map_err(|message| Error::JsonLine {
-                origin: path.display().to_string(),
-                line: number,
-                message,
-            })?;
+            if let Err(message) = push_field(&mut rows.text, line, options) {
+                let line = self.which(index, control)?;
+                return Err(Error::JsonLine { origin: path.display().to_string(), line, message });
+            }
             rows.ends.push(rows.text.len());
         }
         Ok(rows)
     }
+
+    /// Which line of the whole file the one at `index` is.
+    fn which(&self, index: usize, control: &Control) -> Result<Line> {
+        let number = self.line + index as u64;
+        let before = match &self.before {
+            Before::None => Ok(0),
+            Before::In(path, bytes) => count_newlines(path, *bytes, control),
+            Before::Elsewhere => Err(io::ErrorKind::NotFound.into()),
+        };
+        control.check()?;
+        Ok(before.map_or_else(|_| self.by_offset(index), |before| Line::Number(before + number)))
+    }
+
+    fn by_offset(&self, index: usize) -> Line {
+        // A newline is one in the repaired text, too.
+        let start = index.checked_sub(1).and_then(|last| memchr::memchr_iter(b'\n', &self.bytes).nth(last));
+        Line::Offset(self.offset + start.map_or(0, |newline| newline as u64 + 1))
+    }
+}
+
+/// Those in the first bytes of a file.
+fn count_newlines(path: &Path, bytes: u64, control: &Control) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(STRETCH, File::open(path)?.take(bytes));
+    let mut count = 0;
+    loop {
+        control.check().map_err(io::Error::other)?;
+        let read = reader.fill_buf()?;
+        if read.is_empty() {
+            return Ok(count);
+        }
+        count += newlines(read);
+        let length = read.len();
+        reader.consume(length);
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// Appends the string under the field; the error is the message for a person.

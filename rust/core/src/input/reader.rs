@@ -117,7 +117,7 @@ impl<'a> Contents<'a> {
     fn open(source: &Checked, column: &str, control: &'a Control) -> Result<Contents<'a>> {
         Ok(match source.format {
             Format::Parquet => Contents::Rows(Box::new(ParquetColumn::open(source, column, control)?)),
-            Format::JsonLines => Contents::Lines(JsonLines::new(Bytes::open(source, control)?)),
+            Format::JsonLines => Contents::Lines(JsonLines::open(source, control)?),
             Format::Text => match MappedText::open(source) {
                 Some(mapped) => Contents::Mapped(mapped),
                 None => Contents::Text(Bytes::open(source, control)?),

@@ -14,14 +14,15 @@ pub enum Source {
     /// A file. Its name decides how it is read: `.jsonl` and `.ndjson` are JSON lines, `.parquet` is Parquet, all else
     /// is text; text and JSON lines may be compressed (`.gz`, `.zst` after that).
     Path(PathBuf),
-    /// A part of a text, or a file that is kept elsewhere.
+    /// A part of a file, or a file that is kept elsewhere.
     Stretch(Stretch),
     /// Standard input, as text.
     Stdin,
 }
 
 /// A part of a file, read as if the whole were: errors give offsets in the whole, and only the last part ends the file.
-/// Text that is not compressed can be read in parts, which begin and end at safe cuts; of other files the part is all.
+/// What is not compressed can be read in parts: text, which begin and end at safe cuts, and JSON lines, which begin and end
+/// between lines. Of other files the part is all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     /// What the whole is called; decides the format, and stands in errors.
@@ -128,8 +129,8 @@ impl Checked {
         let (format, compression) = by_name(name)?;
         let compression = if *size == 0 { Compression::None } else { compression };
         let is_whole = *range == (0..*size);
-        if !is_whole && (format != Format::Text || compression != Compression::None) {
-            return Err(fault(name, "only text that is not compressed can be read in parts"));
+        if !is_whole && (format == Format::Parquet || compression != Compression::None) {
+            return Err(fault(name, "only text and JSON lines that are not compressed can be read in parts"));
         }
         let held = if name == file { *size } else { range.end.saturating_sub(*held_from) };
         if metadata.len() != held || range.start < *held_from || range.end > *size || range.is_empty() && !is_whole {

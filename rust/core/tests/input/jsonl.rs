@@ -71,7 +71,54 @@ proptest! {
         let folder = Folder::new();
         let error = read_path(&folder.write("a.jsonl", file), &strict(), block_bytes).unwrap_err();
         let Error::JsonLine { line, .. } = error else { panic!("{error}") };
-        prop_assert_eq!(line, 2 * before as u64 + 1);
+        prop_assert_eq!(line, Line::Number(2 * before as u64 + 1));
+    }
+
+    #[test]
+    fn parts_read_as_the_whole_does(
+        lines in prop::collection::vec("[ -~&&[^\"\\\\]]{0,9}", 2..12),
+        ends in prop::collection::vec(any::<bool>(), 12),
+        at in any::<prop::sample::Index>(),
+        block_bytes in 1..99usize,
+    ) {
+        let lines: Vec<String> = lines
+            .iter()
+            .zip(ends)
+            .map(|(line, crlf)| format!("{{\"text\": \"{line}\"}}{}", if crlf { "\r\n" } else { "\n\n" }))
+            .collect();
+        let cut = lines[..=at.index(lines.len() - 1)].concat().len();
+        let folder = Folder::new();
+        let parts = parts(&folder, "whole.jsonl", lines.concat().as_bytes(), cut);
+        let pieces = read(&parts, &strict(), block_bytes).unwrap();
+        let read_in_parts: Vec<String> = pieces.into_iter().flat_map(|piece| piece.documents).collect();
+        prop_assert_eq!(read_in_parts, documents(&folder.path("whole.jsonl"), &strict(), block_bytes));
+    }
+
+    #[test]
+    fn an_error_in_a_part_names_the_line_in_the_whole(
+        before in 1..9usize,
+        within in 0..9usize,
+        errors in prop_oneof![Just(Utf8Errors::Strict), Just(Utf8Errors::Replace)],
+        block_bytes in 1..99usize,
+    ) {
+        let rows = |number| match errors {
+            Utf8Errors::Strict => "{\"text\": \"a\"}\n \r\n".repeat(number).into_bytes(),
+            _ => b"{\"text\": \"a\xff\"}\n \r\n".repeat(number),
+        };
+        let (first, second) = (rows(before), rows(within));
+        let file = [&*first, &*second, b"nonsense\n{\"text\": \"a\"}\n"].concat();
+        let folder = Folder::new();
+        let [_, Source::Stretch(copy)] = parts(&folder, "whole.jsonl", &file, first.len()) else { unreachable!() };
+        let line = |part: Stretch| match read(&[Source::Stretch(part)], &options(errors), block_bytes) {
+            Err(Error::JsonLine { origin, line, .. }) if Path::new(&origin) == copy.name => line,
+            read => panic!("{read:?}"),
+        };
+        prop_assert_eq!(
+            line(Stretch { file: copy.name.clone(), held_from: 0, ..copy.clone() }),
+            Line::Number(2 * (before + within) as u64 + 1)
+        );
+        // Of a copy of the part, nobody knows how many lines come before it.
+        prop_assert_eq!(line(copy.clone()), Line::Offset((first.len() + second.len()) as u64));
     }
 }
 

@@ -10,6 +10,7 @@ mod waiting;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bloomery_core::error::Line;
 use bloomery_core::input::{DocumentKind, InputOptions, Reader, Source, Stretch, Utf8Errors};
 use bloomery_core::{Control, Error};
 use proptest::prelude::*;
@@ -37,7 +38,7 @@ fn read(sources: &[Source], options: &InputOptions, block_bytes: usize) -> Resul
     let mut reader = Reader::open(sources, options, &last_cut, &control)?.with_block_bytes(block_bytes);
     let mut pieces = Vec::new();
     while let Some(block) = reader.next_block()? {
-        let documents = block.decode(options)?;
+        let documents = block.decode(options, &control)?;
         pieces.push(Piece {
             documents: documents.iter().map(str::to_owned).collect(),
             kind: documents.kind(),
@@ -80,6 +81,17 @@ impl Folder {
         fs::write(&path, bytes).unwrap();
         path
     }
+}
+
+/// Parts of a file that meet at `cut`; the second one in a copy of its own, as from another machine.
+fn parts(folder: &Folder, name: &str, bytes: &[u8], cut: usize) -> [Source; 2] {
+    let name = folder.write(name, bytes);
+    let copy = folder.write("copy", &bytes[cut..]);
+    let (cut, size) = (cut as u64, bytes.len() as u64);
+    [
+        Source::Stretch(Stretch { name: name.clone(), file: name.clone(), held_from: 0, range: 0..cut, size }),
+        Source::Stretch(Stretch { name, file: copy, held_from: cut, range: cut..size, size }),
+    ]
 }
 
 /// Text in which words, characters of every length, spaces and newlines are common.

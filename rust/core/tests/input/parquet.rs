@@ -171,7 +171,7 @@ fn broken_files_are_errors_and_no_panics() {
         let sources = [Source::Path(path.clone())];
         if let Ok(mut reader) = Reader::open(&sources, &options, &last_cut, &control) {
             while let Ok(Some(block)) = reader.next_block() {
-                block.decode(&options).unwrap();
+                block.decode(&options, &control).unwrap();
             }
         }
         put(at, byte);

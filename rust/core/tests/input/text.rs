@@ -40,24 +40,13 @@ proptest! {
     }
 }
 
-/// Parts of a file that meet at `cut`; the second one in a copy of its own, as from another machine.
-fn parts(folder: &Folder, bytes: &[u8], cut: usize) -> [Source; 2] {
-    let name = folder.write("whole.txt", bytes);
-    let copy = folder.write("copy", &bytes[cut..]);
-    let (cut, size) = (cut as u64, bytes.len() as u64);
-    [
-        Source::Stretch(Stretch { name: name.clone(), file: name.clone(), held_from: 0, range: 0..cut, size }),
-        Source::Stretch(Stretch { name, file: copy, held_from: cut, range: cut..size, size }),
-    ]
-}
-
 proptest! {
     #[test]
     fn parts_read_as_the_whole_does(bytes in bytes(), window in 1..64usize, block_bytes in 1..64usize) {
         let folder = Folder::new();
         let cut = last_cut(&bytes[..window.min(bytes.len())]).filter(|&cut| cut < bytes.len());
         let Some(cut) = cut else { return Ok(()) };
-        let parts = parts(&folder, &bytes, cut);
+        let parts = parts(&folder, "whole.txt", &bytes, cut);
         let whole = folder.path("whole.txt");
         let ignore = options(Utf8Errors::Ignore);
         let pieces = read(&parts, &ignore, block_bytes).unwrap();
@@ -73,7 +62,7 @@ proptest! {
 }
 
 #[test]
-fn parts_of_what_is_no_plain_text_or_was_changed_are_refused() {
+fn parts_of_what_is_compressed_or_has_columns_or_was_changed_are_refused() {
     let folder = Folder::new();
     let refused = |name: &str, range: std::ops::Range<u64>, size: u64| {
         let name = folder.write(name, "0123456789");
@@ -81,8 +70,9 @@ fn parts_of_what_is_no_plain_text_or_was_changed_are_refused() {
         let message = read(&[Source::Stretch(stretch)], &options(Utf8Errors::Strict), 100).unwrap_err().to_string();
         message.strip_prefix(&folder.path("").display().to_string()).unwrap().to_owned()
     };
-    let whole = "only text that is not compressed can be read in parts";
-    assert_eq!(refused("a.jsonl", 0..5, 10), format!("a.jsonl: {whole}"));
+    let whole = "only text and JSON lines that are not compressed can be read in parts";
+    assert_eq!(refused("a.parquet", 0..5, 10), format!("a.parquet: {whole}"));
+    assert_eq!(refused("a.jsonl.zst", 0..5, 10), format!("a.jsonl.zst: {whole}"));
     assert_eq!(refused("a.txt.gz", 2..10, 10), format!("a.txt.gz: {whole}"));
     let changed = "a.txt: has 10 bytes where 11 were expected; it was changed while it was read";
     assert_eq!(refused("a.txt", 0..5, 11), changed);
@@ -112,7 +102,7 @@ fn files_that_are_made_as_they_are_read() {
     let options = options(Utf8Errors::Replace);
     let source = [Source::Path("/proc/self/status".into())];
     let mut reader = Reader::open(&source, &options, &last_cut, &control).unwrap();
-    let documents = reader.next_block().unwrap().unwrap().decode(&options).unwrap();
+    let documents = reader.next_block().unwrap().unwrap().decode(&options, &control).unwrap();
     assert!(documents.iter().next().unwrap().starts_with("Name:"));
     assert!(documents.ends_file());
 }

@@ -31,7 +31,7 @@ fn a_pipe_is_read_to_its_end() {
     let mut ended = false;
     while let Some(block) = reader.next_block().unwrap() {
         assert!(!ended);
-        let documents = block.decode(&options).unwrap();
+        let documents = block.decode(&options, &control).unwrap();
         documents.iter().for_each(|piece| read.push_str(piece));
         ended = documents.ends_file();
     }
