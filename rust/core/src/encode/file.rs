@@ -84,8 +84,11 @@ impl Tokenizer {
             output: Mutex::new(Output::create(output, dtype, with_header, options.end_of_text)?),
             written: Condvar::new(),
         };
-        on_each_thread(thread_count(options.threads), || {
-            let result = self.encode_blocks(&pipeline, &selections, options, control);
+        let threads = thread_count(options.threads);
+        // Compressed files have more; it is no more than a hint.
+        let bytes = control.progress().bytes_total as usize / threads;
+        on_each_thread(threads, || {
+            let result = self.encode_blocks(&pipeline, &selections, bytes, options, control);
             if result.is_err() {
                 pipeline.stop();
             }
@@ -107,15 +110,17 @@ impl Tokenizer {
         }
     }
 
-    /// What each thread does: take a block, encode it, and write it when its turn has come.
+    /// What each thread does: take a block, encode it, and write it when its turn has come. It will encode about `bytes`
+    /// bytes.
     fn encode_blocks(
         &self,
         pipeline: &Pipeline<'_>,
         selections: &Selections,
+        bytes: usize,
         options: &EncodeFilesOptions,
         control: &Control,
     ) -> Result<()> {
-        let mut lent = self.large_scratch().lend(0);
+        let mut lent = self.large_scratch().lend(bytes);
         let scratch = lent.scratch();
         let mut ids = Vec::new();
         loop {
