@@ -299,6 +299,7 @@ def test_memory_of_ids_goes_to_later_calls_only_when_nobody_has_it(tokenizer: To
     other = tokenizer.encode_array(text.upper(), num_threads=threads)
     assert np.array_equal(view, expected[10:])  # a view keeps its array's memory
     del other, view  # the last that is let go is kept
+    assert tokenizer.count(text, num_threads=threads) == len(expected)  # and what counting takes comes back
     again, offsets = tokenizer.encode_batch([text], num_threads=threads)
     assert again.ctypes.data == place, "what was let go is used again"
     assert again.flags.writeable

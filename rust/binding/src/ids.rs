@@ -17,9 +17,6 @@ use crate::errors;
 /// Fewer values than this are copied into an array.
 const COPIED: usize = 1 << 12;
 
-/// The memory of at least so many ids goes back to the tokenizer.
-const RECYCLED: usize = 1 << 20;
-
 /// Where ids stand, for the message about one that does not even fit 32 bits.
 #[derive(Clone, Copy)]
 pub struct Place {
@@ -144,13 +141,13 @@ pub fn array<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T
     if values.len() < COPIED { PyArray1::from_slice(py, &values) } else { PyArray1::from_vec(py, values) }
 }
 
-/// [`array`] of ids, whose memory `engine` gets back when the array is gone.
+/// [`array`] of ids, whose memory `engine` gets back when the array is gone: it keeps what is worth keeping.
 pub fn array_of<'py>(
     py: Python<'py>,
     mut ids: Vec<u32>,
     engine: &Arc<Tokenizer>,
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
-    if ids.len() < RECYCLED {
+    if ids.len() < COPIED {
         return Ok(array(py, ids));
     }
     // SAFETY: so many ids are there.

@@ -50,6 +50,13 @@ impl Tokenizer {
         self.ints.list(py, ids, self.engine.vocab_size())
     }
 
+    /// [`Tokenizer::list`] of ids that are not needed for anything else.
+    fn only_list<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyList>> {
+        let list = self.list(py, &ids);
+        self.engine.recycle(ids);
+        list
+    }
+
     /// Runs work on `size` bytes or ids.
     fn run<T: Send>(
         &self,
@@ -112,7 +119,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyList>> {
         let text = self::text(text, errors.0, None)?;
-        self.list(py, &self.ids(py, &text, &allowed_special.0, num_threads)?)
+        self.only_list(py, self.ids(py, &text, &allowed_special.0, num_threads)?)
     }
 
     /// Encode text without recognising any special token.
@@ -133,7 +140,7 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyList>> {
         let text = self::text(text, errors.0, None)?;
-        self.list(py, &self.ids(py, &text, &Allowed::None, num_threads)?)
+        self.only_list(py, self.ids(py, &text, &Allowed::None, num_threads)?)
     }
 
     /// Encode text to an array: as `encode`, but a numpy uint32 array of shape (tokens,), which is faster to make.
@@ -179,7 +186,10 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<usize> {
         let text = self::text(text, errors.0, None)?;
-        Ok(self.ids(py, &text, &allowed_special.0, num_threads)?.len())
+        let ids = self.ids(py, &text, &allowed_special.0, num_threads)?;
+        let count = ids.len();
+        self.engine.recycle(ids);
+        Ok(count)
     }
 
     /// Encode text and say where each token lies in it.

@@ -103,7 +103,7 @@ const TOO_LONG: Duration = Duration::from_micros(800);
 
 impl Pages {
     /// The pages of an array that has its room, or has got more; those of the first `made` elements of it are there.
-    pub(crate) fn of<T>(array: &mut Vec<T>, made: usize) -> Pages {
+    pub(crate) fn of<T>(array: &Vec<T>, made: usize) -> Pages {
         if made < array.capacity() && is_large(array) {
             advise_all(array, Advice::LargePages);
         }

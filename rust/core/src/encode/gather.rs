@@ -151,7 +151,7 @@ impl Output {
             let mut all = std::mem::take(&mut room.ids);
             let before = all.len();
             all.reserve(ids - before);
-            let pages = Pages::of(&mut all, before);
+            let pages = Pages::of(&all, before);
             *room = Room::new(all, pages);
         }
     }

@@ -26,13 +26,12 @@ impl Recycled {
             && let Ok(mut kept) = self.kept.try_lock()
             && (ids..=ids * PART).contains(&kept.capacity())
         {
-            let mut ids = std::mem::take(&mut *kept);
-            let made = ids.capacity();
-            let pages = Pages::of(&mut ids, made);
+            let ids = std::mem::take(&mut *kept);
+            let pages = Pages::of(&ids, ids.capacity());
             return (ids, pages);
         }
-        let mut ids = Vec::with_capacity(ids);
-        let pages = Pages::of(&mut ids, 0);
+        let ids = Vec::with_capacity(ids);
+        let pages = Pages::of(&ids, 0);
         (ids, pages)
     }
 
