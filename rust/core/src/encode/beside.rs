@@ -5,7 +5,7 @@ use crate::memory::{prefetch, reserve};
 
 /// Numbers that are moved at once: an entry's ids take a whole number of times so many.
 pub(super) const WIDTH: usize = 4;
-const BYTES: usize = WIDTH * size_of::<u32>();
+pub(super) const BYTES: usize = WIDTH * size_of::<u32>();
 
 /// Entries of ids, and behind them, of a long word, its bytes; each begins at a multiple of 16 bytes.
 #[derive(Debug, Default)]

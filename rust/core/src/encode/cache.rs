@@ -1,21 +1,30 @@
 //! Ids of long words met before, and of those that have many.
 
-use super::beside::Beside;
-use super::line::{BESIDE, INLINE_IDS, Key, Line, Value};
-use super::slots::Slots;
-use crate::memory::prefetch;
+use super::beside::{self, Beside};
+use super::index::{Index, PLACES};
+use super::line::{BESIDE, INLINE_IDS, Key, Value};
 
-/// Long words by hash; their bytes, and ids of any words, stand beside the slots. Results do not depend on what it holds.
+/// Bytes beside the index for each word that it may have: more than most take.
+const BYTES_A_WORD: usize = 64;
+
+/// Long words by hash; their bytes, and ids of any words, stand beside the index. Results do not depend on what it holds.
 #[derive(Debug)]
 pub(super) struct WordCache {
-    slots: Slots,
+    index: Index,
     beside: Beside,
 }
 
 impl WordCache {
-    /// A cache that grows to at most `most` slots, a power of two.
+    /// A cache of at most three quarters of `most` words, a power of two.
     pub(super) fn new(most: usize) -> WordCache {
-        WordCache { slots: Slots::new(most, 0), beside: Beside::default() }
+        let cache = WordCache { index: Index::new(most), beside: Beside::default() };
+        debug_assert!(cache.most_bytes() < PLACES / 2 * beside::BYTES, "room for what comes at once");
+        cache
+    }
+
+    /// The most bytes beside the index, but for what comes at once.
+    fn most_bytes(&self) -> usize {
+        self.index.most() * BYTES_A_WORD
     }
 
     /// Forgets all words if there are too many, and makes room for more otherwise. What was found is then lost.
@@ -23,60 +32,50 @@ impl WordCache {
     /// Returns whether it did forget them.
     #[inline]
     pub(super) fn make_room(&mut self) -> bool {
-        let forget = self.slots.is_full() || self.beside.bytes() > self.slots.most_bytes() / 2 * 3;
+        let forget = self.index.is_full() || self.beside.bytes() > self.most_bytes();
         if forget {
-            self.slots.clear();
+            self.index.clear();
             self.beside.clear();
         }
-        self.slots.make_room(Key::hash);
+        self.index.make_room();
         forget
     }
 
     /// Asks for the memory in which a word is looked for.
     #[inline]
     pub(super) fn prefetch(&self, key: Key) {
-        prefetch(self.slots.lines(), self.first(key));
+        self.index.prefetch(key.hash());
     }
 
-    /// Asks for the ids of a word that stand beside the slots.
+    /// Asks for the ids of a word that stand beside the index.
     #[inline]
     pub(super) fn prefetch_ids(&self, value: &Value) {
         self.beside.prefetch(value[0]);
     }
 
-    /// Asks for what stands beside the slots of a word.
+    /// Asks for what stands beside the index of a word.
     #[inline]
     pub(super) fn prefetch_word(&self, key: Key) {
-        let Line { keys, values } = &self.slots.lines()[self.first(key)];
-        for (known, value) in keys.iter().zip(values) {
-            if *known == key {
-                self.prefetch_ids(value);
-            }
+        if let Some((place, _)) = self.index.find(key.hash(), key.len(), |_, _| true) {
+            self.beside.prefetch(place);
         }
     }
 
     /// What is known of a long word.
     #[inline]
     pub(super) fn find(&self, key: Key, word: &[u8]) -> Option<Value> {
-        let is_wanted = |known, value: &Value| {
-            known == key && self.beside.is_word(value[0], (value[INLINE_IDS] - BESIDE) as usize, word)
-        };
-        let (at, slot) = self.slots.find(self.first(key), is_wanted)?;
-        Some(self.slots.lines()[at].values[slot])
+        let is_word = |place, count| self.beside.is_word(place, count, word);
+        let (place, count) = self.index.find(key.hash(), word.len(), is_word)?;
+        Some([place, 0, 0, BESIDE + count as u32])
     }
 
-    /// The ids of a word that stand beside the slots.
+    /// The ids of a word that stand beside the index.
     #[inline]
     pub(super) fn beside(&self, value: &Value) -> &[u32] {
         self.beside.ids(value[0], (value[INLINE_IDS] - BESIDE) as usize)
     }
 
-    #[inline(always)]
-    fn first(&self, key: Key) -> usize {
-        self.slots.first(key.hash())
-    }
-
-    /// Keeps ids beside the slots.
+    /// Keeps ids beside the index.
     pub(super) fn put_beside(&mut self, ids: &[u32]) -> Value {
         [self.beside.push(ids, &[]), 0, 0, BESIDE + ids.len() as u32]
     }
@@ -86,8 +85,8 @@ impl WordCache {
         debug_assert!(ids.len() <= word.len(), "{} ids for {} bytes", ids.len(), word.len());
         // It may have been missed twice.
         if self.find(key, word).is_none() {
-            let at = self.beside.push(ids, word);
-            self.slots.place(self.first(key), key, [at, 0, 0, BESIDE + ids.len() as u32]);
+            let place = self.beside.push(ids, word);
+            self.index.insert(key.hash(), word.len(), place, ids.len());
         }
     }
 }

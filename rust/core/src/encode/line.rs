@@ -1,5 +1,6 @@
 //! The cache lines that known words stand in: a word that fits is its own key, and has its ids beside it.
 
+use super::index::LENGTHS;
 use crate::hash::{hash_long, hash_short};
 use crate::memory::Zero;
 
@@ -8,7 +9,7 @@ pub(super) const INLINE: usize = 15;
 /// A word of up to this many bytes and so many ids has them in its slot.
 pub(super) const INLINE_IDS: usize = 3;
 /// Longer words are not kept: they hardly repeat.
-const LONGEST: usize = 126;
+const LONGEST: usize = LENGTHS - 2;
 
 /// By length of a word, what its key has beside its bytes.
 const TAGS: [u128; INLINE + 2] = {
@@ -54,6 +55,12 @@ impl Key {
     #[inline(always)]
     pub(super) fn is_long(self) -> bool {
         self.0 & Key::IS_LONG != 0
+    }
+
+    /// How many bytes its word has.
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        (self.0 >> 120) as usize % LENGTHS
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ mod cache;
 mod file;
 mod front;
 mod gather;
+mod index;
 mod lanes;
 mod line;
 mod memo;

@@ -11,7 +11,7 @@ const FIRST: usize = 1 << 12;
 /// Words by key. Who uses it says by which hash a word's place is found.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// A power of two. At most half of the slots are taken while there may be more of them, then three quarters: a word that
+    /// A power of two. At most five eighths of the slots are taken while there may be more of them, then three quarters: a word that
     /// is not where it belongs takes several times as long. Of a line, the left slot is taken first.
     lines: Zeroed<Line>,
     taken: usize,
@@ -24,17 +24,12 @@ impl Slots {
     /// with: memory that was left behind in growing had to be cleared, too.
     pub(super) fn new(most: usize, words: usize) -> Slots {
         debug_assert!(most.is_power_of_two() && most >= FIRST);
-        Slots { lines: lines((words * 2).next_power_of_two().clamp(FIRST, most)), taken: 0, most }
+        Slots { lines: lines((words / 5 * 8).next_power_of_two().clamp(FIRST, most)), taken: 0, most }
     }
 
     #[inline(always)]
     pub(super) fn lines(&self) -> &[Line] {
         &self.lines
-    }
-
-    /// The most bytes that the slots may come to take.
-    pub(super) fn most_bytes(&self) -> usize {
-        self.most / 2 * size_of::<Line>()
     }
 
     /// The line in which a word with that hash is looked for first.
@@ -79,6 +74,16 @@ impl Slots {
         self.taken >= self.most / 4 * 3
     }
 
+    /// As of [`Zeroed`].
+    pub(super) fn bytes_in_small_pages(&self) -> usize {
+        self.lines.bytes_in_small_pages()
+    }
+
+    /// As of [`Zeroed`].
+    pub(super) fn collapse(&mut self) {
+        self.lines.collapse();
+    }
+
     pub(super) fn clear(&mut self) {
         self.lines.fill(Line::default());
         self.taken = 0;
@@ -87,7 +92,7 @@ impl Slots {
     /// Makes room for more words, where there may be more.
     #[inline]
     pub(super) fn make_room(&mut self, hash: impl Fn(Key) -> u64) {
-        if self.taken >= self.lines.len() && self.lines.len() * 2 < self.most {
+        if self.taken >= self.lines.len() / 4 * 5 && self.lines.len() * 2 < self.most {
             self.grow(hash);
         }
     }

@@ -166,6 +166,16 @@ impl Front {
         }
     }
 
+    /// How much of its memory [`Front::collapse`] would put in other pages.
+    pub(super) fn bytes_in_small_pages(&self) -> usize {
+        self.slots.bytes_in_small_pages()
+    }
+
+    /// Puts its memory in large pages, which takes some time.
+    pub(super) fn collapse(&mut self) {
+        self.slots.collapse();
+    }
+
     /// Forgets all words.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
