@@ -5,7 +5,10 @@
 //! new pairs is left for the next one until they have come.
 //!
 //! Tried and slower: taking the longest token that the text begins with and that stays apart from the one before (a trie,
-//! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before.
+//! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before. Tried and equal: a
+//! step of sixteen words at once with AVX-512 (keys and tokens place by place, gathers and scatters, words of one length
+//! together, memory asked for a turn ahead). Joining alone took 7 ms instead of 11, whole texts in new processes what they
+//! had taken.
 
 use std::ops::Range;
 
