@@ -39,6 +39,7 @@ MAY_IMPORT = {
 # Packages from outside, where they are limited.
 MAY_USE = {
     "nn": {"torch"},
+    "nn/quack_epilogues.py": {"torch", "quack", "cutlass"},
     "nn/triton_kernels.py": {"torch", "triton"},
     "nn/triton_loss.py": {"torch", "triton"},
     "optim": {"torch"},

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from bloomery.config import TransformerConfig
-from bloomery.nn import TransformerLM, cross_entropy, hopper
+from bloomery.nn import TransformerLM, cross_entropy, hopper, hopper_fp8, linear_cross_entropy, linear_loss
+from bloomery.nn.fp8 import rounded
 from bloomery.nn.fused import fused_attention, fused_swiglu
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
@@ -33,17 +34,53 @@ def test_models_are_equal_with_and_without(tiny: TransformerConfig, *, compiled:
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
 
 
-def test_in_8_bits_attention_is_that_of_joint_products(tiny: TransformerConfig) -> None:
+@pytest.mark.parametrize("compiled", (False, True))
+def test_in_8_bits_errors_are_those_without(tiny: TransformerConfig, *, compiled: bool) -> None:
     model = TransformerLM(dataclasses.replace(tiny, d_model=32, num_heads=4, d_ff=48))
     model.use_joint_projections()
-    model.use_fp8()
     tokens = torch.randint(tiny.vocab_size, (2, 9))
     found: list[tuple[torch.Tensor, ...]] = []
-    for enabled in (False, True):
+    for fp8, enabled in ((False, False), (True, False), (True, True)):
+        model.use_fp8(enabled=fp8)
         model.use_hopper_kernels(enabled=enabled)
-        logits = model(tokens)
+        forward = torch.compile(model, backend="aot_eager") if compiled and enabled else model
+        logits = forward(tokens)
         found.append((logits, *torch.autograd.grad(cross_entropy(logits, tokens), list(model.parameters()))))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)
+    for name, exact, without, ours in zip(["logits", *dict(model.named_parameters())], *found, strict=True):
+        noise, error = ((value - exact).norm() / exact.norm() for value in (without, ours))
+        assert 0 < error < 1.3 * noise + 0.01, name
+
+
+def test_gradients_of_the_gate_stay_within_their_bound() -> None:
+    # Rows and columns of very different size, and a row of the gradient that is all zeros.
+    spread = torch.logspace(-4, 2, 40).unsqueeze(1)
+    x, gradient = torch.randn(40, 32) * spread, torch.randn(40, 32) * spread.flip(0)
+    gradient[3] = 0
+    joint_weight, weight = torch.randn(96, 32) * torch.logspace(-2, 0, 96).unsqueeze(1), torch.randn(32, 48)
+    joint, _ = hopper_fp8.gated_product(*rounded(x), *rounded(joint_weight), x)
+    norms = [torch.linalg.vector_norm(each, dim=1, keepdim=True) for each in (gradient, x)]
+    scales = hopper_fp8.gradient_scales(norms[0], weight, norms[1], joint_weight)
+    exact, numbers = hopper_fp8.gated_product_gradient(
+        *rounded(gradient), *rounded(weight.T.contiguous()), joint, scales.reciprocal()
+    )
+    largest = numbers.float().abs().amax()
+    assert 1 < largest < 384
+    assert (numbers.float() * scales - exact).norm(dim=1).le(0.05 * exact.norm(dim=1)).all()
+
+
+def test_the_head_with_sums_of_exponentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Several tiles of a row, the last one not full, and several chunks of tokens.
+    monkeypatch.setitem(linear_loss._CHUNK_BYTES, "cpu", 4 * 4 * 640 * 5)
+    monkeypatch.setitem(linear_loss._MULTIPLE, "cpu", 64)
+    hidden, weight = torch.randn(3, 17, 16, requires_grad=True), torch.randn(600, 16, requires_grad=True)
+    targets = torch.randint(600, (3, 17))
+    found: list[tuple[torch.Tensor, ...]] = []
+    for enabled in (False, True):
+        loss = linear_cross_entropy(hidden, weight, targets, fp8=True, hopper=enabled)
+        with torch.no_grad():
+            assert linear_cross_entropy(hidden, weight, targets, fp8=True, hopper=enabled) == loss
+        found.append((loss, *torch.autograd.grad(loss, (hidden, weight))))
+    torch.testing.assert_close(found[1], found[0])
 
 
 def test_gradients() -> None:

@@ -67,12 +67,15 @@ def test_gradients_are_those_of_the_written_out_code(
         assert (gradient - expected[name]).norm() < tolerance * expected[name].norm(), name
 
 
+@pytest.mark.parametrize("precision", ("bfloat16", "fp8"))
 @pytest.mark.parametrize("hopper", (False, True))
-def test_deterministic_gradients_are_the_same_twice(make_config: MakeConfig, *, hopper: bool) -> None:
+def test_deterministic_gradients_are_the_same_twice(make_config: MakeConfig, precision: str, *, hopper: bool) -> None:
+    if precision == "fp8" and torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("this GPU has no units for 8-bit numbers")
     shape = {"vocab_size": 5003, "context_length": 512, "d_model": 256, "num_layers": 2, "num_heads": 4, "d_ff": 704}
     config = make_config("gpu", model=shape, data={"tokenizer": None}, train={"deterministic": True})
     first, second = (
-        gradients(config, implementation="fast", precision="bfloat16", compiled=True, hopper=hopper) for _ in range(2)
+        gradients(config, implementation="fast", precision=precision, compiled=True, hopper=hopper) for _ in range(2)
     )
     for name, gradient in first.items():
         assert torch.equal(gradient, second[name]), name

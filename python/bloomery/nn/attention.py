@@ -13,6 +13,7 @@ from bloomery.nn.cache import LayerCache
 from bloomery.nn.fp8_joint import fp8_heads
 from bloomery.nn.functional import scaled_dot_product_attention
 from bloomery.nn.fused import fused_attention
+from bloomery.nn.fused_fp8 import fp8_add_linear
 from bloomery.nn.joint import heads
 from bloomery.nn.linear import Linear, joint_weight
 from bloomery.nn.rmsnorm import RMSNorm
@@ -116,7 +117,10 @@ class CausalMultiHeadSelfAttention(nn.Module):
 
     def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
         """Residual + the attention of x · gain where it `joins`; all [..., T, d_model] but gain [d_model]."""
-        return self.output_proj.add_to(residual, self._joint(x, gain))
+        y = self._joint(x, gain)
+        if self.hopper and self.output_proj.fp8:
+            return fp8_add_linear(residual, y, self.output_proj.weight)
+        return self.output_proj.add_to(residual, y)
 
     def _joint(self, x: Tensor, gain: Tensor | None = None) -> Tensor:
         """What the heads make of x · gain, side by side, before the output projection."""

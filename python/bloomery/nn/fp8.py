@@ -66,16 +66,18 @@ def rounded_whole(x: Tensor) -> Rounded:
     return (wide / scale).to(_DTYPE), scale
 
 
-def product(a: Rounded, b: Rounded, dtype: torch.dtype, *, exact: bool = False) -> Tensor:
+def product(a: Rounded, b: Rounded, dtype: torch.dtype, *, exact: bool = False, out: Tensor | None = None) -> Tensor:
     """[N, K] times the transpose of [M, K], in a dtype of 16 bits or more.
 
     Sums are of some 14 bits while a kernel goes along K, which long ones of numbers of one sign suffer from; exact ones
-    are of 32.
+    are of 32. The result is written to `out` if there is one, of this dtype.
     """
     (a_numbers, a_scale), (b_numbers, b_scale) = a, b
     if a_numbers.is_cuda:
-        return torch._scaled_mm(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet
-            a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, out_dtype=dtype, use_fast_accum=not exact
-        )
+        options: dict[str, Any] = {"out_dtype": dtype, "use_fast_accum": not exact}
+        if out is not None:
+            options["out"] = out
+        return torch._scaled_mm(a_numbers, b_numbers.T, scale_a=a_scale, scale_b=b_scale.T, **options)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage] - the only way to these units yet
     # The same numbers without such units, for tests.
-    return in_dtype((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T, dtype)
+    y = in_dtype((a_numbers.float() @ b_numbers.float().T) * a_scale * b_scale.T, dtype)
+    return y if out is None else out.copy_(y)

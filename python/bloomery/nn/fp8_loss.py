@@ -14,6 +14,7 @@ import torch.nn.functional as torch_functional
 from torch import Tensor
 
 from bloomery.nn.fp8 import Rounded, product, rounded, rounded_whole
+from bloomery.nn.hopper_fp8 import summed_product
 from bloomery.nn.joint import KERNELS
 
 _LOG_SCALE = 15
@@ -30,6 +31,7 @@ class Fp8Head:
         rows: Tokens of a chunk; the last has fewer, perhaps.
         loss_and_gradient: Of logits, where there is no kernel.
         compiled: Whether numbers are rounded by compiled code.
+        hopper: Whether the logits' product ends in sums of their exponentials; see `hopper_fp8`.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Fp8Head:
         *,
         loss_and_gradient: LossAndGradient,
         compiled: bool,
+        hopper: bool = False,
     ) -> None:
-        self._vocab_size, self._rows, self._dtype = vocab_size, rows, hidden.dtype
+        self._vocab_size, self._rows, self._dtype, self._hopper = vocab_size, rows, hidden.dtype, hopper
         self._loss_and_gradient = loss_and_gradient
         self._of_loss = torch.full((1, 1), 2.0**-_LOG_SCALE, device=hidden.device)
         operands = _compiled_operands() if compiled else _operands
@@ -61,34 +64,48 @@ class Fp8Head:
         """
         numbers, scales = self._hidden
         chunk = slice(first, first + len(targets))
-        logits = product((numbers[chunk], scales[chunk]), self._weight, self._dtype)
+        logits, log_sums = self._logits((numbers[chunk], scales[chunk]))
         if of_hidden is None or of_weight is None:
-            return self._loss(logits, targets)
-        loss, gradient, transposed = self._loss_and_rounded_gradient(logits, targets)
-        of_hidden.copy_(product((gradient, self._of_loss), self._columns, self._dtype, exact=True))
+            return self._loss(logits, log_sums, targets)[0]
+        loss, gradient, transposed = self._loss_and_rounded_gradient(logits, log_sums, targets)
+        product((gradient, self._of_loss), self._columns, self._dtype, exact=True, out=of_hidden)
         numbers, scale = self._chunks
         chunk_columns = numbers[first // self._rows], scale
         of_weight += product((transposed, self._of_loss), chunk_columns, of_weight.dtype, exact=True)
         return loss
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _logits(self, hidden: Rounded) -> tuple[Tensor, Tensor | None]:
+        """[N, V or more], the columns beyond V anything, and what `summed_product` gives if it is used."""
+        if not self._hopper:
+            return product(hidden, self._weight, self._dtype), None
+        (numbers, scales), words = self._weight, slice(self._vocab_size)
+        logits = torch.empty(len(hidden[0]), len(numbers), dtype=self._dtype, device=numbers.device)
+        return logits, summed_product(hidden, (numbers[words], scales[words]), logits[:, words])
+
+    def _loss(self, logits: Tensor, log_sums: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The summed loss, and what the kernel of its gradient asks for."""
         if logits.is_cuda and KERNELS:
             from bloomery.nn import triton_loss  # noqa: PLC0415 - Triton is not everywhere
 
-            return triton_loss.loss(logits, targets, self._vocab_size)[0]
-        return self._loss_and_gradient(logits, targets, self._vocab_size)[0]
+            return triton_loss.loss(logits, targets, self._vocab_size, log_sums)
+        if log_sums is None:
+            return self._loss_and_gradient(logits, targets, self._vocab_size)[0], None
+        of_targets = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+        return (log_sums.logsumexp(-1) - of_targets).sum(), None
 
-    def _loss_and_rounded_gradient(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _loss_and_rounded_gradient(
+        self, logits: Tensor, log_sums: Tensor | None, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The summed loss, its gradient in 8 bits [N, V or more], and that transposed, with zeros beyond N: `rows`."""
-        if logits.is_cuda and KERNELS:
+        loss, log_totals = self._loss(logits, log_sums, targets)
+        if log_totals is not None:
             from bloomery.nn import triton_loss  # noqa: PLC0415
 
-            loss, log_totals = triton_loss.loss(logits, targets, self._vocab_size)
             gradients = triton_loss.rounded_gradient(
                 logits, targets, log_totals, self._vocab_size, self._rows, _LOG_SCALE
             )
             return loss, *gradients
-        loss, gradient = self._loss_and_gradient(logits, targets, self._vocab_size)
+        gradient = self._loss_and_gradient(logits, targets, self._vocab_size)[1]
         scaled = torch_functional.pad(gradient.float() * 2.0**_LOG_SCALE, (0, 0, 0, self._rows - len(gradient)))
         return loss, scaled[: len(gradient)].to(torch.float8_e5m2), scaled.T.contiguous().to(torch.float8_e5m2)
 

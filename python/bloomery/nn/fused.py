@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bloomery.nn import hopper_fp8
 from bloomery.nn.fp8 import product, rounded
 from bloomery.nn.hopper import (
     attend,
@@ -17,7 +18,7 @@ from bloomery.nn.hopper import (
     gated_product_gradient,
     turned_product,
 )
-from bloomery.nn.joint import added_product, split_and_turn, turned_joint
+from bloomery.nn.joint import added_product
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
 
@@ -76,13 +77,10 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         rows = x.flatten(0, -2)
         if fp8:
-            joint = product(rounded(rows), rounded(joint_weight), x.dtype).reshape(*x.shape[:-1], -1)
-            if joint.is_cuda:
-                split_and_turn(joint, cos, sin)
-            else:
-                joint = turned_joint(joint, cos, sin)
+            joint = hopper_fp8.turned_product(*rounded(rows), *rounded(joint_weight), positions, turns, rows)
         else:
-            joint = turned_product(rows, joint_weight.to(x.dtype), positions, turns).reshape(*x.shape[:-1], -1)
+            joint = turned_product(rows, joint_weight.to(x.dtype), positions, turns)
+        joint = joint.reshape(*x.shape[:-1], -1)
         y, log_sums = attend(joint, num_heads)
         ctx.save_for_backward(x, joint_weight, cos, sin, joint, y, log_sums)
         ctx.fp8 = fp8

@@ -29,7 +29,7 @@ _SUMS_WIDE = "dtype" in torch.ops.aten.addmm.overloads()
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False, fp8: bool = False
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False, fp8: bool = False, hopper: bool = False
 ) -> Tensor:
     """`cross_entropy(hidden @ weight.T, targets)`, equal but for rounding.
 
@@ -44,6 +44,7 @@ def linear_cross_entropy(
         targets: [...], integers in 0..V.
         compiled: Whether what happens to a chunk's logits is done by compiled code.
         fp8: Whether the three products are computed in 8 bits; see `Fp8Head`.
+        hopper: Whether in 8 bits that of the logits is one of `hopper_fp8`.
 
     Returns:
         A scalar, the mean in nats. Its gradient can be computed once.
@@ -53,7 +54,8 @@ def linear_cross_entropy(
     step = loss_and_gradient
     if compiled:
         step = _kernel() if hidden.is_cuda else _compiled_loss_and_gradient()
-    make_head = functools.partial(Fp8Head if fp8 else _Head, loss_and_gradient=step, compiled=compiled)
+    head = functools.partial(Fp8Head, hopper=hopper) if fp8 else _Head
+    make_head = functools.partial(head, loss_and_gradient=step, compiled=compiled)
     # In 8 bits the gradient of the weight is added to the sum for itself, chunk by chunk: with chunks of half this size
     # the step of GPT-2 small took 1 % longer on an H100, with larger ones as long. In 16 bits larger ones gain nothing.
     chunk_bytes = _CHUNK_BYTES.get(device, 2**29) * (4 if fp8 else 1)

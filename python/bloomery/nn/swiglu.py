@@ -7,6 +7,7 @@ from bloomery.nn import hopper
 from bloomery.nn.fp8_joint import fp8_swiglu
 from bloomery.nn.functional import silu
 from bloomery.nn.fused import fused_swiglu
+from bloomery.nn.fused_fp8 import fp8_fused_swiglu
 from bloomery.nn.joint import gate
 from bloomery.nn.linear import Linear, joint_linear, joint_weight
 
@@ -19,7 +20,7 @@ class SwiGLU(nn.Module):
         w2: Back, d_ff to d_model.
         w3: What is gated, d_model to d_ff.
         joint: Whether w1 x and w3 x are computed as one product; see `joint_linear`.
-        hopper: Whether that product ends in the gate, but in 8 bits; see `use_hopper`.
+        hopper: Whether that product ends in the gate; see `use_hopper`.
     """
 
     def __init__(
@@ -46,9 +47,9 @@ class SwiGLU(nn.Module):
 
     def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
         """Residual + the network of x · gain, by joint products; all [..., d_model] but gain [d_model]."""
-        if self.hopper and not self.w2.fp8:
+        if self.hopper:
             weight = joint_weight(self.w1, self.w3, gain=gain, by_turns=True)
-            return fused_swiglu(residual, x, weight, self.w2.weight)
+            return (fp8_fused_swiglu if self.w2.fp8 else fused_swiglu)(residual, x, weight, self.w2.weight)
         weight = joint_weight(self.w1, self.w3, gain=gain)
         if self.w2.fp8:
             return residual + fp8_swiglu(x, weight, self.w2.weight)

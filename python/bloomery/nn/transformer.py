@@ -30,6 +30,7 @@ class TransformerLM(nn.Module):
     Attributes:
         config: The shape.
         fp8: Whether linear maps are computed in 8 bits; see `use_fp8`.
+        hopper: Whether kernels for Hopper GPUs are used; see `use_hopper_kernels`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TransformerLM(nn.Module):
         super().__init__()
         self.config = config
         self.fp8 = False
+        self.hopper = False
         self.token_embeddings = Embedding(config.vocab_size, config.d_model, device, dtype)
         rope = None
         if config.position == "rope":
@@ -118,7 +120,11 @@ class TransformerLM(nn.Module):
                 module.joint = enabled
 
     def use_hopper_kernels(self, *, enabled: bool = True) -> None:
-        """Makes every layer with joint projections use the kernels of libraries for Hopper GPUs; see `hopper`."""
+        """Makes every layer with joint projections use the kernels of libraries for Hopper GPUs; see `hopper`.
+
+        In 8 bits the output head does too, where it is computed together with its loss (`linear_cross_entropy`).
+        """
+        self.hopper = enabled
         for module in self.modules():
             if isinstance(module, CausalMultiHeadSelfAttention | SwiGLU):
                 module.use_hopper(enabled=enabled)

@@ -36,6 +36,25 @@ def _store_rounded(x, largest, numbers, scales, row, columns, mask):
 
 
 @triton.jit
+def _round_kernel(x, numbers, scales, width, BLOCK: tl.constexpr):  # noqa: N803
+    """One program a row."""
+    row = tl.program_id(0).to(tl.int64)
+    columns = tl.arange(0, BLOCK)
+    mask = columns < width
+    here = row * width + columns
+    values = tl.load(x + here, mask=mask, other=0.0).to(tl.float32)
+    _store_rounded(values, tl.max(tl.abs(values)), numbers, scales, row, here, mask)
+
+
+def rounded(x: Tensor) -> tuple[Tensor, Tensor]:
+    """`fp8.rounded` of [N, K], contiguous."""
+    numbers, scales = result = _empty_rounded(x)
+    rows, width = x.shape
+    launch(_round_kernel, (rows,), x, numbers, scales, width, BLOCK=triton.next_power_of_2(width), num_warps=4)
+    return result
+
+
+@triton.jit
 def _turned(x, cosine, sine, PAIRS: tl.constexpr):  # noqa: N803
     """RoPE for a part of a token, by the cosine and the sine of every pair."""
     first, second = tl.split(tl.reshape(x.to(tl.float32), [PAIRS, 2]))
