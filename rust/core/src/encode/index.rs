@@ -26,7 +26,7 @@ const BITS_OF_PLACE: u32 = u64::BITS - BITS_OF_HASH - BITS_OF_LENGTH - BITS_OF_C
 pub(super) const LENGTHS: usize = 1 << BITS_OF_LENGTH;
 /// An entry may stand at fewer places than this.
 pub(super) const PLACES: usize = 1 << BITS_OF_PLACE;
-/// So many slots have, with the least bits of a hash, all that a table's place of a word is found by.
+/// A table may have no more places: that of a word follows from the bits of its hash that are kept.
 const MOST: usize = 1 << BITS_OF_HASH;
 
 impl Packed {

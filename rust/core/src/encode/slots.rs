@@ -11,8 +11,8 @@ const FIRST: usize = 1 << 12;
 /// Words by key. Who uses it says by which hash a word's place is found.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// A power of two. At most five eighths of the slots are taken while there may be more of them, then three quarters: a word that
-    /// is not where it belongs takes several times as long. Of a line, the left slot is taken first.
+    /// A power of two. At most five eighths of the slots are taken while there may be more of them, then three quarters: a
+    /// word that is not where it belongs takes several times as long. Of a line, the left slot is taken first.
     lines: Zeroed<Line>,
     taken: usize,
     /// The number of slots may grow to this.
