@@ -52,9 +52,10 @@ impl Key {
         Key(Key::IS_LONG | (word.len() as u128) << 120 | u128::from(hash_long(word)))
     }
 
+    /// Whether it is of a long word that may be kept.
     #[inline(always)]
     pub(super) fn is_long(self) -> bool {
-        self.0 & Key::IS_LONG != 0
+        self.0 & Key::IS_LONG != 0 && self != Key::NONE
     }
 
     /// How many bytes its word has.

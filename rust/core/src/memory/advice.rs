@@ -53,7 +53,8 @@ pub(super) fn advise(start: *const u8, bytes: usize, advice: Advice) {
             Advice::LargePages => libc::MADV_HUGEPAGE,
             Advice::SmallPages => libc::MADV_NOHUGEPAGE,
             Advice::Populate => libc::MADV_POPULATE_WRITE,
-            Advice::Collapse => libc::MADV_COLLAPSE,
+            // libc does not have it for every C library.
+            Advice::Collapse => 25,
         };
         let start = start.cast_mut().wrapping_sub(before).cast();
         // SAFETY: none of the four changes what memory holds, neither that of the array nor what else lies in its first and
