@@ -37,8 +37,14 @@ class LanguageModelLoss(nn.Module):
         """Integers [B, T] each to a float32 scalar."""
         if not self.fast:
             return cross_entropy(self.model.logits(self._hidden(inputs)).float(), targets)
-        hidden, weight, options = self._hidden(inputs), self.model.head_weight, {"compiled": self.compiled}
-        return linear_cross_entropy(hidden, weight, targets, fp8=self.model.fp8, hopper=self.model.hopper, **options)
+        return linear_cross_entropy(
+            self._hidden(inputs),
+            self.model.head_weight,
+            targets,
+            compiled=self.compiled,
+            fp8=self.model.fp8,
+            hopper=self.model.hopper,
+        )
 
 
 def compile_hidden(model: TransformerLM, *, by_layer: bool = False) -> Callable[..., Tensor]:

@@ -45,15 +45,13 @@ impl Slots {
         (0..PROBES).map(move |step| (first + step) & mask)
     }
 
-    /// The line and the slot of the word that `is_wanted` says is the one, looked for from line `first` on.
+    /// The line and the slot of a word, looked for from line `first` on.
     #[inline(always)]
-    pub(super) fn find(&self, first: usize, is_wanted: impl Fn(Key, &Value) -> bool) -> Option<(usize, usize)> {
+    pub(super) fn find(&self, first: usize, key: Key) -> Option<(usize, usize)> {
         for at in self.probes(first) {
-            let Line { keys, values } = &self.lines[at];
-            for slot in 0..2 {
-                if is_wanted(keys[slot], &values[slot]) {
-                    return Some((at, slot));
-                }
+            let keys = &self.lines[at].keys;
+            if let Some(slot) = keys.iter().position(|&known| known == key) {
+                return Some((at, slot));
             }
             if keys[1] == Key::EMPTY {
                 break;

@@ -139,7 +139,7 @@ impl Front {
     #[inline(never)]
     fn elsewhere(&mut self, nth: usize) -> Option<Value> {
         let (key, first) = (self.wanted.keys[nth], self.wanted.lines[nth] as usize / size_of::<Line>());
-        let (at, slot) = self.slots.find(first, |known, _| known == key)?;
+        let (at, slot) = self.slots.find(first, key)?;
         let value = self.slots.lines()[at].values[slot];
         if at != first {
             // A word that is asked for often comes to stand where it is looked for first.
@@ -161,7 +161,7 @@ impl Front {
         self.slots.make_room(line);
         let first = self.slots.first(line(key));
         // It may have been missed twice.
-        if self.slots.find(first, |known, _| known == key).is_none() {
+        if self.slots.find(first, key).is_none() {
             self.slots.place(first, key, value);
         }
     }
