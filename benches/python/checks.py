@@ -43,8 +43,8 @@ class Checks:
 
     def reference(self, task: Task, peer: str = "bloomery") -> Path | None:
         """A file with bloomery's result for the input of a task."""
-        # Both calls for one string, and any number of threads, have one answer.
-        job = {"string_array": "string", "decode_array": "decode"}.get(task.job, task.job)
+        # All calls for one string, and for the same ids, and any number of threads, have one answer.
+        job = {"string_array": "string", "decode_array": "decode", "decode_bytes": "decode"}.get(task.job, task.job)
         key = (peer, job, task.text)
         if key not in self._made:
             path = self._folder / f"reference-{len(self._made)}"

@@ -133,6 +133,15 @@ def decode_array(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
     return Prepared(lambda: peer.decode_array(ids), lambda: peer.decode_array(ids[:3]))
 
 
+def decode_bytes(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
+    ids = np.load(str(task.ids)).tolist()
+    return Prepared(
+        lambda: peer.decode_bytes(ids),
+        lambda: peer.decode_bytes(ids[:3]),
+        lambda data: data.decode("utf-8", errors="replace"),
+    )
+
+
 def load(peer: Peer, _: Task, vocabulary: Vocabulary) -> Prepared:
     return Prepared(lambda: peer.load(vocabulary), result=lambda _: None)
 
@@ -147,5 +156,6 @@ JOBS = {
     "string_array": Job(string_array, "calls", "per call"),
     "decode": Job(decode, "tokens", "cold and warm"),
     "decode_array": Job(decode_array, "tokens", "cold and warm"),
+    "decode_bytes": Job(decode_bytes, "tokens", "cold and warm"),
     "load": Job(load, "calls", "cold", loads=False),
 }

@@ -14,6 +14,7 @@ _TITLES = {
     "string_array": "Encode one string of 100 bytes to an array",
     "decode": "Decode a list of ids to text",
     "decode_array": "Decode an array of ids to text",
+    "decode_bytes": "Decode a list of ids to bytes",
     "load": "Load the vocabulary",
 }
 _LEGEND = """\

@@ -114,6 +114,9 @@ class Peer:
     def decode_array(self, ids: NDArray[np.uint32]) -> str:
         raise Unable("does not decode arrays")
 
+    def decode_bytes(self, ids: list[int]) -> bytes:
+        raise Unable("does not decode to bytes")
+
 
 def read(path: Path) -> str:
     """A text file as it is: newlines are not touched."""

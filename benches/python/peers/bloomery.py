@@ -77,6 +77,10 @@ class Bloomery(Peer):
         """`Tokenizer.decode(array)`"""
         return self.tokenizer.decode(ids)
 
+    def decode_bytes(self, ids: list[int]) -> bytes:
+        """`Tokenizer.decode_bytes(list)`"""
+        return self.tokenizer.decode_bytes(ids)
+
 
 class BloomeryHuggingFace(Bloomery):
     """With the tie-break of `tokenizers`: not measured, but what that trainer's merges must equal."""

@@ -81,6 +81,10 @@ class Gigatoken(Peer):
         """`Tokenizer.decode(array).decode()`"""
         return self.tokenizer.decode(ids).decode("utf-8", errors="replace")
 
+    def decode_bytes(self, ids: list[int]) -> bytes:
+        """`Tokenizer.decode(list)`"""
+        return self.tokenizer.decode(ids)
+
 
 class GigatokenBuffer(Peer):
     """The call that gigatoken recommends for many documents: one buffer, which it splits by itself."""

@@ -52,3 +52,7 @@ class Tiktoken(Peer):
     def decode_array(self, ids: NDArray[np.uint32]) -> str:
         """`Encoding.decode(array)`"""
         return self.tokenizer.decode(ids)
+
+    def decode_bytes(self, ids: list[int]) -> bytes:
+        """`Encoding.decode_bytes(list)`"""
+        return self.tokenizer.decode_bytes(ids)

@@ -1,7 +1,9 @@
 //! Token ids from Python: lists, any iterable of integers, and numpy arrays of any integer type.
 //!
-//! Ids are always copied: an array that another thread writes to while the GIL is released must not be read here.
+//! Ids are always copied, some at a time: an array that another thread writes to while the GIL is released must not be read.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use bloomery_core::Tokenizer;
@@ -33,46 +35,92 @@ impl Place {
     }
 }
 
-/// The ids in `object`.
-pub fn ids(object: &Bound<'_, PyAny>, place: Place) -> PyResult<Vec<u32>> {
-    if let Ok(list) = object.cast::<PyList>() {
-        return from_list(list, place);
-    }
-    if let Ok(array) = object.cast::<PyUntypedArray>() {
-        return from_array(array, place);
-    }
-    if object.hasattr(intern!(object.py(), "__array__"))? {
-        let array = object.py().import("numpy")?.call_method1("asarray", (object,))?;
-        return from_array(array.cast::<PyUntypedArray>()?, place);
-    }
-    if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyString>() {
-        let message = format!("ids must be a sequence of integers, not one {}", object.get_type().name()?);
-        return Err(PyTypeError::new_err(message));
-    }
-    object.try_iter()?.enumerate().map(|(position, item)| id(&item?, position, place)).collect()
+/// Where ids come from: what is known of an object before any of them has been read.
+pub enum Ids<'a, 'py> {
+    List(Bound<'py, PyList>),
+    Array(Bound<'py, PyUntypedArray>),
+    Read(Cow<'a, [u32]>),
 }
 
-fn from_list(list: &Bound<'_, PyList>, place: Place) -> PyResult<Vec<u32>> {
-    let mut ids = Vec::with_capacity(list.len());
-    // The length is asked for anew, since the `__index__` of an item may do anything.
-    while ids.len() < list.len() {
-        let position = ids.len();
-        // SAFETY: the position is inside the list, so the item is there. Nobody else can let go of it: the GIL is held, and
-        // of an exact `int` the call runs no Python code.
-        let plain = unsafe {
-            let item = ffi::PyList_GetItem(list.as_ptr(), position as ffi::Py_ssize_t);
-            (ffi::PyLong_CheckExact(item) != 0).then(|| ffi::PyLong_AsUnsignedLongLong(item))
-        };
-        match plain.map(u32::try_from) {
-            Some(Ok(id)) => ids.push(id),
-            _ => {
-                // What is negative or too large left an exception, for which there is a better one.
-                drop(PyErr::take(list.py()));
-                ids.push(id(&list.get_item(position)?, position, place)?);
+impl<'py> Ids<'_, 'py> {
+    /// The ids in `object`.
+    pub fn of(object: &Bound<'py, PyAny>, place: Place) -> PyResult<Self> {
+        let py = object.py();
+        if let Ok(list) = object.cast::<PyList>() {
+            return Ok(Ids::List(list.clone()));
+        }
+        if let Ok(array) = object.cast::<PyUntypedArray>() {
+            return Ok(Ids::Array(plain(array)?));
+        }
+        if object.hasattr(intern!(py, "__array__"))? {
+            let array = py.import("numpy")?.call_method1("asarray", (object,))?;
+            return Ok(Ids::Array(plain(array.cast::<PyUntypedArray>()?)?));
+        }
+        if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyString>() {
+            let message = format!("ids must be a sequence of integers, not one {}", object.get_type().name()?);
+            return Err(PyTypeError::new_err(message));
+        }
+        let items = object.try_iter()?.enumerate();
+        Ok(Ids::Read(items.map(|(position, item)| id(&item?, position, place)).collect::<PyResult<_>>()?))
+    }
+
+    /// How many there are, as of now: a list may become longer or shorter.
+    pub fn len(&self) -> usize {
+        match self {
+            Ids::List(list) => list.len(),
+            Ids::Array(array) => array.len(),
+            Ids::Read(ids) => ids.len(),
+        }
+    }
+
+    /// Puts those at positions `range`, or as many of them as there are, in place of what is in `ids`.
+    pub fn read(&self, range: Range<usize>, place: Place, ids: &mut Vec<u32>) -> PyResult<()> {
+        ids.clear();
+        let range = range.start..range.end.min(self.len());
+        match self {
+            Ids::List(list) => from_list(list, range, place, ids),
+            Ids::Array(array) => copied::<u32>(array, range.clone(), place, ids)
+                .or_else(|| copied::<u16>(array, range.clone(), place, ids))
+                .or_else(|| copied::<i64>(array, range.clone(), place, ids))
+                .or_else(|| copied::<u64>(array, range, place, ids))
+                .unwrap_or_else(|| Err(PyTypeError::new_err("the array of ids was changed while it was read"))),
+            Ids::Read(read) => {
+                ids.extend_from_slice(&read[range]);
+                Ok(())
             }
         }
     }
-    Ok(ids)
+
+    /// All of them.
+    pub fn all(&self, place: Place) -> PyResult<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.read(0..usize::MAX, place, &mut ids)?;
+        Ok(ids)
+    }
+}
+
+fn from_list(list: &Bound<'_, PyList>, range: Range<usize>, place: Place, ids: &mut Vec<u32>) -> PyResult<()> {
+    ids.reserve(range.len());
+    for position in range {
+        // SAFETY: the item is there, or null with an exception set. Nobody else can let go of it: the GIL is held, and of an
+        // exact `int` the call runs no Python code.
+        let plain = unsafe {
+            let item = ffi::PyList_GetItem(list.as_ptr(), position as ffi::Py_ssize_t);
+            (!item.is_null() && ffi::PyLong_CheckExact(item) != 0).then(|| ffi::PyLong_AsUnsignedLongLong(item))
+        };
+        if let Some(Ok(id)) = plain.map(u32::try_from) {
+            ids.push(id);
+            continue;
+        }
+        // What is negative or too large left an exception, for which there is a better one.
+        drop(PyErr::take(list.py()));
+        // The `__index__` of an item may do anything, and make the list shorter.
+        if position >= list.len() {
+            break;
+        }
+        ids.push(id(&list.get_item(position)?, position, place)?);
+    }
+    Ok(())
 }
 
 /// One id.
@@ -90,7 +138,9 @@ pub fn id(item: &Bound<'_, PyAny>, position: usize, place: Place) -> PyResult<u3
     })
 }
 
-fn from_array(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u32>> {
+/// The array itself if its ids can be copied as they stand; one of another integer type, strided or of foreign byte order by way
+/// of a copy that numpy makes.
+fn plain<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyUntypedArray>> {
     if array.ndim() != 1 {
         let message = format!(
             "ids must have one dimension, not shape {:?}; for several rows use decode_batch, or flatten them with ravel()",
@@ -98,41 +148,42 @@ fn from_array(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u
         );
         return Err(PyValueError::new_err(message));
     }
-    if array.is_empty() {
-        return Ok(Vec::new());
+    if is_plain::<u32>(array) || is_plain::<u16>(array) || is_plain::<i64>(array) {
+        return Ok(array.clone());
     }
-    let plain = copied::<u32>(array, place).or_else(|| copied::<u16>(array, place));
-    plain.or_else(|| copied::<i64>(array, place)).unwrap_or_else(|| widened(array, place))
-}
-
-/// Arrays of the other integer types, strided ones and those of foreign byte order, by way of a copy that numpy makes.
-fn widened(array: &Bound<'_, PyUntypedArray>, place: Place) -> PyResult<Vec<u32>> {
     let dtype = array.dtype();
     let wide = match dtype.kind() {
         b'u' => "uint64",
         b'i' => "int64",
+        _ if array.is_empty() => "int64",
         _ => return Err(PyTypeError::new_err(format!("token ids must be integers; the array's dtype is {dtype}"))),
     };
     let copy = array.call_method1(intern!(array.py(), "astype"), (wide,))?;
-    let copy = copy.call_method1(intern!(array.py(), "copy"), ("C",))?;
-    let copy = copy.cast::<PyUntypedArray>()?;
-    let ids = copied::<u64>(copy, place).or_else(|| copied::<i64>(copy, place));
-    ids.unwrap_or_else(|| Err(PyTypeError::new_err(format!("token ids cannot be read from an array of {dtype}"))))
+    Ok(copy.call_method1(intern!(array.py(), "copy"), ("C",))?.cast_into::<PyUntypedArray>()?)
 }
 
-/// The ids of an array of `T` whose memory is contiguous, aligned and in native byte order; None for any other array.
+/// Whether the values are `T`, contiguous, aligned and in native byte order.
+fn is_plain<T: Element>(array: &Bound<'_, PyUntypedArray>) -> bool {
+    // SAFETY: the values are not looked at.
+    array.cast::<PyArray1<T>>().is_ok_and(|array| unsafe { array.as_slice() }.is_ok())
+}
+
+/// Copies ids of an array for which [`is_plain`] holds; None for any other.
 fn copied<T: Element + Copy + TryInto<u32>>(
     array: &Bound<'_, PyUntypedArray>,
+    range: Range<usize>,
     place: Place,
-) -> Option<PyResult<Vec<u32>>> {
+    ids: &mut Vec<u32>,
+) -> Option<PyResult<()>> {
     let array = array.cast::<PyArray1<T>>().ok()?;
     // SAFETY: while the GIL is held and no Python code runs, nobody writes to the array.
-    let values = unsafe { array.as_slice() }.ok()?;
-    let ids: Option<Vec<u32>> = values.iter().map(|&value| value.try_into().ok()).collect();
-    Some(ids.ok_or_else(|| {
-        let unfit = values.iter().position(|&value| value.try_into().is_err()).unwrap_or_default();
-        array.get_item(unfit).map_or_else(|error| error, |value| out_of_range(&value, unfit, place))
-    }))
+    let values = unsafe { array.as_slice() }.ok()?.get(range.clone())?;
+    ids.extend(values.iter().map_while(|&value| value.try_into().ok()));
+    if ids.len() == values.len() {
+        return Some(Ok(()));
+    }
+    let unfit = range.start + ids.len();
+    Some(array.get_item(unfit).and_then(|value| Err(out_of_range(&value, unfit, place))))
 }
 
 /// An array of these values. Few are copied, since numpy is told of memory that is not its own by way of an object, which costs

@@ -7,7 +7,7 @@ use bloomery_core::{Allowed, StreamEncoder};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice, PyString};
 
-use crate::ids::Place;
+use crate::ids::{Ids, Place};
 use crate::text::{not_text, several, with_text};
 use crate::{call, errors, ids};
 
@@ -154,7 +154,7 @@ impl StreamDecoder {
     /// Raises:
     ///     TokenIdError: One of them is no token's; its position is that in the whole stream. The decoder stays as it was.
     fn feed(&mut self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<String> {
-        let ids = ids::ids(ids, self.place())?;
+        let ids = Ids::of(ids, self.place())?.all(self.place())?;
         self.take(py, &ids)
     }
 

@@ -1,5 +1,6 @@
 //! `Tokenizer`: the hot methods, which the Python class of that name inherits.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::arguments::{AllowedSpecial, Errors, Input, Threads, input_options, sources};
 use crate::cutter::Cutter;
 use crate::engine::Engine;
-use crate::ids::Place;
+use crate::ids::{Ids, Place};
 use crate::ints::Ints;
 use crate::stream::{EncodeIterator, StreamDecoder};
 use crate::text::{several, text, text_and_positions};
@@ -341,8 +342,7 @@ impl Tokenizer {
     ///     TokenIdError: An id is not in the vocabulary; it has the id and its position.
     #[pyo3(signature = (ids, errors=Errors::REPLACE), text_signature = "($self, ids, errors='replace')")]
     fn decode<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>, errors: Errors) -> PyResult<Bound<'py, PyString>> {
-        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
-        self.decoded(py, &ids, errors)
+        decode::text(py, &self.engine, &Ids::of(ids, self.alone())?, errors)
     }
 
     /// Decode token ids to bytes.
@@ -350,8 +350,7 @@ impl Tokenizer {
     /// Args:
     ///     ids: As for `decode`.
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
-        Ok(PyBytes::new(py, &self.run(py, ids.len(), |_| self.engine.decode_bytes(&ids))?))
+        Ok(PyBytes::new(py, &decode::bytes(py, &self.engine, &Ids::of(ids, self.alone())?)?))
     }
 
     /// Decode many rows of ids.
@@ -380,9 +379,10 @@ impl Tokenizer {
                 rows.map(|(row, ids)| in_row(py, row, self.decode(py, &ids?, errors))).collect::<PyResult<Vec<_>>>()?
             }
             Some(offsets) => {
-                let ids = ids::ids(ids, Place::alone(self.engine.vocab_size()))?;
+                let ids = Ids::of(ids, self.alone())?.all(self.alone())?;
                 let offsets = ids::row_offsets(offsets, ids.len())?;
-                let rows = offsets.windows(2).map(|ends| self.decoded(py, &ids[ends[0]..ends[1]], errors)).enumerate();
+                let rows = offsets.windows(2).map(|ends| Ids::Read(Cow::Borrowed(&ids[ends[0]..ends[1]]))).enumerate();
+                let rows = rows.map(|(row, ids)| (row, decode::text(py, &self.engine, &ids, errors)));
                 rows.map(|(row, text)| in_row(py, row, text)).collect::<PyResult<Vec<_>>>()?
             }
         };
@@ -411,15 +411,16 @@ impl Tokenizer {
     ///     TokenIdError: No token has this id.
     fn id_to_token<'py>(&self, py: Python<'py>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let vocab_size = self.engine.vocab_size();
-        let id = ids::id(token_id, 0, Place::alone(vocab_size))?;
+        let id = ids::id(token_id, 0, self.alone())?;
         let token = self.engine.token_bytes(id).ok_or(Error::TokenId { id: id.into(), position: 0, vocab_size });
         token.map(|token| PyBytes::new(py, token)).map_err(|error| crate::errors::to_python(py, error))
     }
 }
 
 impl Tokenizer {
-    fn decoded<'py>(&self, py: Python<'py>, ids: &[u32], errors: Errors) -> PyResult<Bound<'py, PyString>> {
-        decode::text(py, &self.engine, ids, errors)
+    /// Where ids stand that stand by themselves.
+    fn alone(&self) -> Place {
+        Place::alone(self.engine.vocab_size())
     }
 }
 

@@ -105,25 +105,29 @@ impl Vocab {
     /// The position of the first id that no token has; `out` is then of no use.
     pub fn append(&self, ids: &[u32], out: &mut Vec<u8>) -> std::result::Result<(), usize> {
         for (chunk, ids) in ids.chunks(CHUNK).enumerate() {
-            let mut end = out.len();
             // Room for whole entries: each is stored with all its 16 bytes, the surplus under the next one.
-            out.resize(end + ids.len() * ENTRY, 0);
+            out.reserve(ids.len() * ENTRY);
+            let mut end = out.len();
             for (index, &id) in ids.iter().enumerate() {
                 let entry = self.entries.get(id as usize).unwrap_or(&Entry([ABSENT; ENTRY]));
                 let length = usize::from(entry.len_or_mark());
                 if length <= INLINE {
-                    out[end..end + ENTRY].copy_from_slice(&entry.0);
+                    // SAFETY: each of the ids before took at most `ENTRY` bytes of the room, or what was made for it.
+                    unsafe { out.as_mut_ptr().add(end).cast::<[u8; ENTRY]>().write(entry.0) };
                     end += length;
-                } else if entry.len_or_mark() == LONG {
-                    let token = bytes_of(entry, &self.long);
-                    out.resize(out.len() + token.len(), 0);
-                    out[end..end + token.len()].copy_from_slice(token);
-                    end += token.len();
-                } else {
+                    continue;
+                }
+                // SAFETY: so many bytes have been written.
+                unsafe { out.set_len(end) };
+                if entry.len_or_mark() != LONG {
                     return Err(chunk * CHUNK + index);
                 }
+                out.extend_from_slice(bytes_of(entry, &self.long));
+                out.reserve((ids.len() - index) * ENTRY);
+                end = out.len();
             }
-            out.truncate(end);
+            // SAFETY: as above.
+            unsafe { out.set_len(end) };
         }
         Ok(())
     }
