@@ -16,8 +16,8 @@ use crate::merges::{LIMIT, NO_TOKEN, NOWHERE, PairTable, Place, Token};
 
 /// Bytes of the longest word.
 pub(super) const LONGEST: usize = 63;
-/// Words joined at a time.
-const LANES: usize = 8;
+/// Words joined at a time, times the places of each: what is done for one is as much as memory takes to come for another.
+const LANES: usize = 512;
 /// A key has the place below the rank.
 const PLACES: u32 = 64;
 /// The keys of places at which nothing can be joined begin here.
@@ -44,6 +44,8 @@ struct Lane<const W: usize> {
     starts: u64,
     /// Two places whose pairs were asked for and have not been looked at.
     asked: [(u32, Place); 2],
+    /// The lowest key.
+    lowest: u32,
     /// Which of the words this is.
     word: usize,
 }
@@ -97,20 +99,18 @@ impl Joiner {
         }
         // A word has no more ids than bytes.
         let room = words.iter().map(Range::len).filter(|&len| len <= LONGEST).sum::<usize>() + SLACK;
-        let mut end = joined.ids.len();
-        joined.ids.resize(end + room, 0);
-        short.join(pairs, text, words, &mut joined, &mut end);
-        middle.join(pairs, text, words, &mut joined, &mut end);
-        long.join(pairs, text, words, &mut joined, &mut end);
-        joined.ids.truncate(end);
+        joined.ids.reserve(room);
+        short.join(pairs, text, words, &mut joined);
+        middle.join(pairs, text, words, &mut joined);
+        long.join(pairs, text, words, &mut joined);
     }
 }
 
 impl<const W: usize> Default for Lanes<W> {
     fn default() -> Self {
         let lane =
-            Lane { keys: [LAST; W], tokens: [NO_TOKEN; W], starts: 0, asked: [(W as u32 - 1, NOWHERE); 2], word: 0 };
-        Lanes { lanes: vec![lane; LANES], words: Vec::new() }
+            Lane { keys: [LAST; W], tokens: [NO_TOKEN; W], starts: 0, asked: [(W as u32 - 1, NOWHERE); 2], lowest: LAST, word: 0 };
+        Lanes { lanes: vec![lane; LANES / W], words: Vec::new() }
     }
 }
 
@@ -121,14 +121,13 @@ impl<const W: usize> Lanes<W> {
         text: &[u8],
         words: &[Range<usize>],
         joined: &mut Joined<'_>,
-        end: &mut usize,
     ) {
         #[cfg(target_arch = "x86_64")]
         if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
-            return unsafe { self.join_avx2(pairs, text, words, joined, end) };
+            return unsafe { self.join_avx2(pairs, text, words, joined) };
         }
-        self.join_portable(pairs, text, words, joined, end);
+        self.join_portable(pairs, text, words, joined);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -139,9 +138,8 @@ impl<const W: usize> Lanes<W> {
         text: &[u8],
         words: &[Range<usize>],
         joined: &mut Joined<'_>,
-        end: &mut usize,
     ) {
-        self.join_portable(pairs, text, words, joined, end);
+        self.join_portable(pairs, text, words, joined);
     }
 
     #[inline(always)]
@@ -151,12 +149,11 @@ impl<const W: usize> Lanes<W> {
         text: &[u8],
         words: &[Range<usize>],
         joined: &mut Joined<'_>,
-        end: &mut usize,
     ) {
         let Lanes { lanes, words: numbers } = self;
         let mut numbers = numbers.drain(..);
         let mut busy = 0;
-        while busy < LANES
+        while busy < LANES / W
             && let Some(number) = numbers.next()
         {
             lanes[busy].begin(pairs, text, &words[number], number);
@@ -168,6 +165,9 @@ impl<const W: usize> Lanes<W> {
             for lane in &mut lanes[..busy] {
                 lane.learn_asked(pairs);
             }
+            for lane in &mut lanes[..busy] {
+                lane.find_lowest(pairs);
+            }
             let mut at = 0;
             while at < busy {
                 let lane = &mut lanes[at];
@@ -175,9 +175,9 @@ impl<const W: usize> Lanes<W> {
                     at += 1;
                     continue;
                 }
-                let count = lane.write_to(&mut joined.ids[*end..]);
-                joined.spans[lane.word] = *end..*end + count;
-                *end += count;
+                let start = joined.ids.len();
+                lane.append_to(joined.ids);
+                joined.spans[lane.word] = start..joined.ids.len();
                 if let Some(number) = numbers.next() {
                     lane.begin(pairs, text, &words[number], number);
                     at += 1;
@@ -229,10 +229,17 @@ impl<const W: usize> Lane<W> {
         }
     }
 
+    /// Finds the lowest key, and asks for what its pair joins to.
+    #[inline(always)]
+    fn find_lowest(&mut self, pairs: &PairTable) {
+        self.lowest = lowest(&self.keys);
+        pairs.ask_joined(self.lowest / PLACES);
+    }
+
     /// Makes one join and asks for the pairs that come of it; false when none is left.
     #[inline(always)]
     fn join_lowest(&mut self, pairs: &PairTable) -> bool {
-        let lowest = lowest(&self.keys);
+        let lowest = self.lowest;
         if lowest >= LAST {
             return false;
         }
@@ -252,19 +259,21 @@ impl<const W: usize> Lane<W> {
         true
     }
 
-    /// Writes the ids of the tokens to `ids`, and other numbers behind them; returns how many there are.
+    /// Appends the ids of the tokens to `ids`, which has room for them and [`SLACK`] more.
     #[inline(always)]
-    fn write_to(&self, ids: &mut [u32]) -> usize {
+    fn append_to(&self, ids: &mut Vec<u32>) {
         let mut starts = self.starts;
         let count = starts.count_ones() as usize - 1;
         // Some are written whether there are so many or not: a loop that stops at the last is mispredicted there.
-        for some in ids.chunks_exact_mut(SLACK).take(count.div_ceil(SLACK)) {
+        let room = &mut ids.spare_capacity_mut()[..count.next_multiple_of(SLACK)];
+        for some in room.as_chunks_mut::<SLACK>().0 {
             for id in some {
-                *id = self.tokens[starts.trailing_zeros() as usize % W].id;
+                id.write(self.tokens[starts.trailing_zeros() as usize % W].id);
                 starts &= starts.wrapping_sub(1);
             }
         }
-        count
+        // SAFETY: so many were written.
+        unsafe { ids.set_len(ids.len() + count) };
     }
 }
 

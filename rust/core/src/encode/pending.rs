@@ -190,6 +190,13 @@ impl Pending {
         }
         unknown.text.extend_from_slice(&[0; PADDING]);
         join(&unknown.text, &unknown.words, &mut unknown.ids, &mut unknown.spans);
+        for &key in &unknown.keys {
+            if key.is_long() {
+                cache.prefetch(key);
+            } else {
+                front.prefetch(key);
+            }
+        }
         for (number, (&nth, word)) in unknown.which.iter().zip(&unknown.words).enumerate() {
             let (Missed { key, value, .. }, ids) = (&mut missed[nth], unknown.ids(number));
             if *key == Key::NONE {

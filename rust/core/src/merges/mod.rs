@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::definition::{Definition, Merges};
 use crate::error::{Error, Result};
 use crate::live;
+use crate::memory::prefetch;
 use crate::vocab::{Vocab, escape};
 use rows::Rows;
 pub(crate) use rows::{NOWHERE, Place};
@@ -109,6 +110,12 @@ impl PairTable {
     #[inline(always)]
     pub(crate) fn rank_at(&self, place: Place) -> u32 {
         self.rows.rank_at(place)
+    }
+
+    /// Asks for the memory of what the pair of that rank joins to.
+    #[inline(always)]
+    pub(crate) fn ask_joined(&self, rank: u32) {
+        prefetch(&self.joined, rank as usize);
     }
 
     /// What the pair of that rank joins to.

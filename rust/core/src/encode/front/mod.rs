@@ -148,6 +148,13 @@ impl Front {
         Some(value)
     }
 
+    /// Asks for the memory in which a word is looked for first.
+    #[inline]
+    pub(super) fn prefetch(&self, key: Key) {
+        let line = line_by(self.instructions);
+        prefetch(self.slots.lines(), self.slots.first(line(key)));
+    }
+
     /// Has the word at hand from now on.
     #[inline]
     pub(super) fn keep(&mut self, key: Key, value: Value) {
