@@ -1,55 +1,84 @@
 //! What does not fit the slots of a word cache.
 
 use crate::hash::load;
-use crate::memory::{prefetch, reserve};
+use crate::memory::{Pages, prefetch};
 
 /// Numbers that are moved at once: an entry's ids take a whole number of times so many.
 pub(super) const WIDTH: usize = 4;
 pub(super) const BYTES: usize = WIDTH * size_of::<u32>();
 
+/// The pages of so many bytes are made at a time.
+const AHEAD: usize = 1 << 18;
+
 /// Entries of ids, and behind them, of a long word, its bytes; each begins at a multiple of 16 bytes.
-#[derive(Debug, Default)]
-pub(super) struct Beside(Vec<[u32; WIDTH]>);
+#[derive(Debug)]
+pub(super) struct Beside {
+    entries: Vec<[u32; WIDTH]>,
+    pages: Pages,
+    /// For so many there is room whose pages have been made.
+    made: usize,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        let entries = Vec::new();
+        Beside { pages: Pages::of(&entries, 0), entries, made: 0 }
+    }
+}
 
 impl Beside {
     pub(super) fn bytes(&self) -> usize {
-        self.0.len() * BYTES
+        self.entries.len() * BYTES
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.entries.clear();
     }
 
     /// Adds an entry; returns where it is.
     pub(super) fn push(&mut self, ids: &[u32], word: &[u8]) -> u32 {
-        let at = self.0.len() as u32;
-        reserve(&mut self.0, ids.len().div_ceil(WIDTH) + word.len().div_ceil(BYTES));
+        let at = self.entries.len() as u32;
+        let end = self.entries.len() + ids.len().div_ceil(WIDTH) + word.len().div_ceil(BYTES);
+        if end > self.made {
+            self.make_room(end);
+        }
         for ids in ids.chunks(WIDTH) {
             let mut padded = [0; WIDTH];
             padded[..ids.len()].copy_from_slice(ids);
-            self.0.push(padded);
+            self.entries.push(padded);
         }
         for bytes in word.chunks(BYTES) {
-            self.0.push(numbers(load(bytes, 0, bytes.len())));
+            self.entries.push(numbers(load(bytes, 0, bytes.len())));
         }
         at
     }
 
+    #[cold]
+    fn make_room(&mut self, end: usize) {
+        let Beside { entries, pages, made } = self;
+        if end > entries.capacity() {
+            entries.reserve(end - entries.len());
+            *pages = Pages::of(entries, *made);
+        }
+        *made = end.max(entries.len() + AHEAD / BYTES).min(entries.capacity());
+        pages.make(entries, entries.len()..*made);
+    }
+
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
-        prefetch(&self.0, at as usize);
+        prefetch(&self.entries, at as usize);
     }
 
     /// The ids of the entry at `at`, which has `count`.
     #[inline]
     pub(super) fn ids(&self, at: u32, count: usize) -> &[u32] {
-        &self.0[at as usize..].as_flattened()[..count]
+        &self.entries[at as usize..].as_flattened()[..count]
     }
 
     /// Whether the entry at `at`, which has `count` ids and is of a word as long as `word`, is that of `word`.
     #[inline]
     pub(super) fn is_word(&self, at: u32, count: usize, word: &[u8]) -> bool {
-        let kept = &self.0[at as usize + count.div_ceil(WIDTH)..];
+        let kept = &self.entries[at as usize + count.div_ceil(WIDTH)..];
         word.chunks(BYTES).zip(kept).all(|(bytes, kept)| numbers(load(bytes, 0, bytes.len())) == *kept)
     }
 }

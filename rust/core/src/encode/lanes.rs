@@ -108,20 +108,20 @@ impl Joiner {
 
 impl<const W: usize> Default for Lanes<W> {
     fn default() -> Self {
-        let lane =
-            Lane { keys: [LAST; W], tokens: [NO_TOKEN; W], starts: 0, asked: [(W as u32 - 1, NOWHERE); 2], lowest: LAST, word: 0 };
+        let lane = Lane {
+            keys: [LAST; W],
+            tokens: [NO_TOKEN; W],
+            starts: 0,
+            asked: [(W as u32 - 1, NOWHERE); 2],
+            lowest: LAST,
+            word: 0,
+        };
         Lanes { lanes: vec![lane; LANES / W], words: Vec::new() }
     }
 }
 
 impl<const W: usize> Lanes<W> {
-    fn join(
-        &mut self,
-        pairs: &PairTable,
-        text: &[u8],
-        words: &[Range<usize>],
-        joined: &mut Joined<'_>,
-    ) {
+    fn join(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
         #[cfg(target_arch = "x86_64")]
         if crate::processor::has_avx2() {
             // SAFETY: the processor has what the function needs.
@@ -132,24 +132,12 @@ impl<const W: usize> Lanes<W> {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn join_avx2(
-        &mut self,
-        pairs: &PairTable,
-        text: &[u8],
-        words: &[Range<usize>],
-        joined: &mut Joined<'_>,
-    ) {
+    fn join_avx2(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
         self.join_portable(pairs, text, words, joined);
     }
 
     #[inline(always)]
-    fn join_portable(
-        &mut self,
-        pairs: &PairTable,
-        text: &[u8],
-        words: &[Range<usize>],
-        joined: &mut Joined<'_>,
-    ) {
+    fn join_portable(&mut self, pairs: &PairTable, text: &[u8], words: &[Range<usize>], joined: &mut Joined<'_>) {
         let Lanes { lanes, words: numbers } = self;
         let mut numbers = numbers.drain(..);
         let mut busy = 0;

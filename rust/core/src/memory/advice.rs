@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 pub(super) const LARGE_PAGE: usize = 2 << 20;
 /// A large page that took longer took longer than as much in small ones.
 const TOO_LONG: Duration = Duration::from_micros(800);
-/// After so many that took too long there are to be no more: a single one may have been interrupted.
+/// When they have taken too long so many times over, there are to be no more: one that took a little too long may have been
+/// interrupted.
 const ENOUGH: u32 = 2;
 
-/// How many large pages took too long.
+/// How many times over large pages took too long.
 ///
 /// Large pages come twice as fast as small ones where memory is at hand. In a virtual machine whose host gives it memory only
 /// when it is touched they take ten times as long (5 ms were seen), unless they were used a moment ago.
@@ -38,8 +39,8 @@ pub(super) fn populate(start: *const u8, bytes: usize) {
     let begin = Instant::now();
     advise(start, bytes, Advice::Populate);
     if !is_known {
-        let is_slow = begin.elapsed() > TOO_LONG * bytes.div_ceil(LARGE_PAGE) as u32;
-        SLOW.fetch_add(is_slow.into(), Ordering::Relaxed);
+        let allowed = TOO_LONG * bytes.div_ceil(LARGE_PAGE) as u32;
+        SLOW.fetch_add((begin.elapsed().as_nanos() / allowed.as_nanos()).min(ENOUGH.into()) as u32, Ordering::Relaxed);
     }
 }
 
