@@ -42,13 +42,20 @@ impl Beside {
         if end > self.made {
             self.make_room(end);
         }
-        for ids in ids.chunks(WIDTH) {
-            let mut padded = [0; WIDTH];
-            padded[..ids.len()].copy_from_slice(ids);
-            self.entries.push(padded);
+        // Whole ones by themselves: to copy so few takes less than to call what copies any number.
+        let (whole, rest) = ids.as_chunks::<WIDTH>();
+        for ids in whole {
+            self.entries.push(*ids);
         }
-        for bytes in word.chunks(BYTES) {
-            self.entries.push(numbers(load(bytes, 0, bytes.len())));
+        if !rest.is_empty() {
+            self.entries.push(std::array::from_fn(|nth| rest.get(nth).copied().unwrap_or_default()));
+        }
+        let (whole, rest) = word.as_chunks::<BYTES>();
+        for bytes in whole {
+            self.entries.push(numbers(u128::from_le_bytes(*bytes)));
+        }
+        if !rest.is_empty() {
+            self.entries.push(numbers(load(rest, 0, rest.len())));
         }
         at
     }

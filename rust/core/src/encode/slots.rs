@@ -1,10 +1,12 @@
 //! An open-addressing table of bounded size, which is emptied when it is full.
 
 use super::line::{Key, Line, Value};
-use crate::memory::Zeroed;
+use crate::memory::{Zeroed, prefetch};
 
 /// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.
 const PROBES: usize = 16;
+/// Lines whose words are asked for together when the table grows.
+const AT_ONCE: usize = 8;
 /// Slots to begin with (128 KiB).
 const FIRST: usize = 1 << 12;
 
@@ -99,9 +101,14 @@ impl Slots {
     fn grow(&mut self, hash: impl Fn(Key) -> u64) {
         let bigger = lines((self.lines.len() * 8).min(self.most));
         self.taken = 0;
-        for &Line { keys, values } in std::mem::replace(&mut self.lines, bigger).iter() {
-            for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
-                self.place(self.first(hash(key)), key, value);
+        for lines in std::mem::replace(&mut self.lines, bigger).chunks(AT_ONCE) {
+            for &key in lines.iter().flat_map(|line| &line.keys) {
+                prefetch(&self.lines, self.first(hash(key)));
+            }
+            for &Line { keys, values } in lines {
+                for (key, value) in keys.into_iter().zip(values).filter(|(key, _)| *key != Key::EMPTY) {
+                    self.place(self.first(hash(key)), key, value);
+                }
             }
         }
     }
