@@ -96,9 +96,10 @@ for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
     assert torch.equal(transposed[:, :5].T.float(), gradient.float())
     assert not transposed[:, 5:].float().any()
     assert not gradient[:, vocab_size:].float().any()
-    # The interpreter halves those that it rounds up to a power of two.
-    right = torch.isclose(gradient.float() / 2**15, expected[1], rtol=0.13, atol=1e-9)
-    assert right[:, :vocab_size].float().mean() > 0.8
+    # Up or down to one of the two numbers of 8 bits beside it, and right in the mean.
+    found = gradient.float() / 2**15
+    torch.testing.assert_close(found, expected[1], rtol=0.25, atol=1e-9)
+    assert abs(found.clamp(min=0).sum() / expected[1].clamp(min=0).sum() - 1) < 0.03
     torch.testing.assert_close(triton_loss.loss_and_gradient_(logits, targets, vocab_size), expected)
 
 x, scale = torch.randn(5000), torch.tensor(0.3)
@@ -132,7 +133,6 @@ def check(found, expected):
     assert torch.isclose(numbers, rounded[0].float(), rtol=0.13, atol=0.01).float().mean() > 0.8
 
 
-check(triton_kernels.gate_rounded(joint.detach()), gated.detach())
 check(triton_kernels.gate_gradient_rounded(gradient, joint.detach()), expected)
 check(triton_kernels.join_heads_rounded(*gradients, cos, sin), triton_kernels.join_heads(*gradients, cos, sin))
 here = torch.cat(gradients, -1)

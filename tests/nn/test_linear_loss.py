@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bloomery.nn import cross_entropy, linear_cross_entropy, linear_loss
+from bloomery.nn.fp8_loss import rounded_by_chance
 
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -73,6 +74,27 @@ def test_in_8_bits_loss_and_gradients_are_close(chunk_bytes: int, monkeypatch: p
     ours, theirs = (torch.autograd.grad(value, (hidden, weight)) for value in (loss, expected))
     for our, their in zip(ours, theirs, strict=True):
         assert (our - their).norm() < 0.08 * their.norm()
+
+
+def test_in_8_bits_the_loss_is_exact() -> None:
+    parts = make(7, 19)
+    assert torch.equal(linear_cross_entropy(*parts, fp8=True), linear_cross_entropy(*parts))
+
+
+def test_rounding_by_chance_has_no_bias() -> None:
+    # As gradients of logits are: probabilities of every size, and less 1.
+    x = torch.cat([torch.rand(200_000) * 2.0 ** -torch.randint(20, (200_000,)), 0.02 * torch.rand(200_000) - 1])
+    x *= 2**15
+    found = rounded_by_chance(x)
+    normal = x.abs() >= torch.finfo(torch.float8_e5m2).smallest_normal
+    assert torch.equal(found[normal], found[normal].to(torch.float8_e5m2).float())
+    assert ((found - x).abs() <= 0.25 * x.abs()).all()
+    for first, last in ((0.1, 1), (0.001, 0.1), (-1, -0.99), (-0.99, -0.98)):
+        part = (x > first * 2**15) & (x < last * 2**15)
+        assert found[part].sum().item() == pytest.approx(x[part].sum().item(), rel=0.003)
+    # Rounded to the nearest, the last of them are 1 % off.
+    assert x[part].to(torch.float8_e5m2).float().sum() < 1.01 * x[part].sum()
+    assert torch.equal(rounded_by_chance(x), found)
 
 
 def test_the_gradient_is_computed_once() -> None:

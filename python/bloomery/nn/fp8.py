@@ -1,4 +1,15 @@
-"""Linear maps in 8-bit floating point, for accelerators whose matrix units have it (Hopper, Ada, Blackwell, MI300).
+"""Linear maps with gradients in 8-bit floating point, for accelerators whose matrix units have it (Hopper, Ada, MI300).
+
+What is in 8 bits was decided by what it costs in loss. Runs of GPT-2 small, the first 150 of 500 steps in common and in
+bfloat16, ended (by the mean of 50 steps) this far behind the one that stayed in bfloat16:
+
+    0.0001  bfloat16, weights changed by a thousandth after step 150
+    0.0008  gradients that go through maps and head, and the head's own, in 8 bits: what is done here
+    0.0034  the layers' maps forwards too
+    0.0054  the head's logits too
+
+Forwards every error goes straight into the loss, and that of a rounded weight is the same for all tokens; backwards the
+sum over tokens evens it out. With the head's logits in 8 bits a run is behind by 0.012 at step 33 already, else 0.002.
 
 Shapes: N rows, K and M the widths of input and output. float8_e4m3fn has 3 bits of mantissa and reaches to 448.
 """
@@ -18,11 +29,11 @@ _LARGEST = torch.finfo(_DTYPE).max
 
 
 def fp8_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x·Wᵀ with both rounded to 8 bits; the gradient of x likewise, that of the weight in the dtype of x.
+    """x·Wᵀ in the dtype of x, with the gradient of x as a product in 8 bits; that of the weight is in the dtype of x.
 
-    Every row of x, of the weight and of the gradient is scaled by its own largest number, which is looked for anew each
-    time (dynamic scaling): nothing is carried from step to step. The weight's gradient is a sum over all tokens, whose
-    rounding no later sum evens out, so it stays in high precision.
+    Every row of the gradient and every column of the weight is scaled by its own largest number, which is looked for
+    anew each time (dynamic scaling): nothing is carried from step to step. The weight's gradient is a sum over all
+    tokens, whose rounding no later sum evens out, so it stays in high precision.
 
     Args:
         x: [..., K].
@@ -39,7 +50,7 @@ class _Fp8Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
-        return product(rounded(x), rounded(weight), x.dtype)
+        return in_dtype(x @ weight.to(x.dtype).T, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -1,8 +1,7 @@
-"""The joint products of a layer in 8 bits, each as one function with what follows it.
+"""The joint products of a layer with gradients in 8 bits, each as one function with what follows it.
 
-What comes out of RoPE's gradient, of SwiGLU's gate and of its gradient goes into a product. On a GPU the kernels that
-compute them give it in 8 bits too: rounding what they gave took another pass through memory for each, 4 ms of the 111
-of a step (GPT-2 small, H200).
+What comes out of RoPE's gradient and of that of SwiGLU's gate goes into a product in 8 bits. On a GPU the kernels that
+compute them give it in 8 bits too: rounding what they gave would take another pass through memory for each.
 
 Shapes: B is the batch, T the tokens, H the heads, D a head's width, K the model's width, F a feed-forward network's.
 """
@@ -13,15 +12,15 @@ import torch
 from torch import Tensor
 
 from bloomery.nn.fp8 import product, rounded
-from bloomery.nn.functional import silu
-from bloomery.nn.joint import KERNELS, split_and_turn, turned
+from bloomery.nn.functional import in_dtype
+from bloomery.nn.joint import KERNELS, gate, split_and_turn, turned
 
 RoundedToo = tuple[Tensor, Tensor, Tensor]
 """Numbers as they are, in 8 bits, and the scales of these."""
 
 
 def fp8_swiglu(x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
-    """W·(silu(W1·x) ⊙ W3·x) with the products of x and of the gate in 8 bits, as `fp8_linear` computes them.
+    """W·(silu(W1·x) ⊙ W3·x) with gradients as `fp8_linear` computes them.
 
     Args:
         x: [..., K].
@@ -36,7 +35,7 @@ def fp8_swiglu(x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
 
 
 def fp8_heads(x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`heads` by a joint product in 8 bits.
+    """`heads` with the gradient of x in 8 bits.
 
     Args:
         x: [B, T, K].
@@ -54,10 +53,10 @@ def fp8_heads(x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tupl
 class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        joint = product(rounded(x), rounded(joint_weight), x.dtype)
-        gated, *gated_rounded = _gate(joint)
+        joint = in_dtype(x @ joint_weight.to(x.dtype).T, x.dtype)
+        gated = gate(joint)
         ctx.save_for_backward(x, joint_weight, weight, joint, gated)
-        return product((gated_rounded[0], gated_rounded[1]), rounded(weight), x.dtype)
+        return in_dtype(gated @ weight.to(x.dtype).T, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -73,7 +72,7 @@ class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, joint_weight, cos, sin)
-        joint = product(rounded(x.flatten(0, -2)), rounded(joint_weight), x.dtype).reshape(*x.shape[:-1], -1)
+        joint = in_dtype(x @ joint_weight.to(x.dtype).T, x.dtype)
         if joint.is_cuda and KERNELS:
             return split_and_turn(joint, cos, sin)
         q, k, v = joint.chunk(3, -1)
@@ -85,15 +84,6 @@ class _Heads(torch.autograd.Function):
         of_joint, numbers, scales = (part.flatten(0, -2) for part in _join_heads(q, k, v, cos, sin))
         of_x = product((numbers, scales), rounded(joint_weight.T.contiguous()), x.dtype)
         return of_x.reshape(x.shape), (of_joint.T @ x.flatten(0, -2)).to(joint_weight.dtype), None, None
-
-
-def _gate(joint: Tensor) -> RoundedToo:
-    """Silu of the first half of [N, 2·F] times the second."""
-    if joint.is_cuda and KERNELS:
-        return _gate_kernel(joint)
-    first, second = joint.chunk(2, -1)
-    gated = silu(first) * second
-    return gated, *rounded(gated)
 
 
 def _gate_gradient(of_gated: Tensor, joint: Tensor) -> RoundedToo:
@@ -116,16 +106,9 @@ def _join_heads(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Ro
     return joint, numbers.reshape(joint.shape), scales.reshape(*joint.shape[:-1], 1)
 
 
-@torch.library.custom_op("bloomery::gate_rounded", mutates_args=(), device_types="cuda")
-def _gate_kernel(joint: Tensor) -> RoundedToo:
-    from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
-
-    return triton_kernels.gate_rounded(joint)
-
-
 @torch.library.custom_op("bloomery::gate_gradient_rounded", mutates_args=(), device_types="cuda")
 def _gate_gradient_kernel(of_gated: Tensor, joint: Tensor) -> RoundedToo:
-    from bloomery.nn import triton_kernels  # noqa: PLC0415
+    from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
 
     return triton_kernels.gate_gradient_rounded(of_gated, joint)
 
@@ -143,12 +126,7 @@ def _fake(x: Tensor, width: int) -> RoundedToo:
     return empty, torch.empty_like(empty, dtype=torch.float8_e4m3fn), scales
 
 
-@_gate_kernel.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
-def _(joint: Tensor) -> RoundedToo:
-    return _fake(joint, joint.shape[-1] // 2)
-
-
-@_gate_gradient_kernel.register_fake  # pyright: ignore[reportUnknownMemberType]
+@_gate_gradient_kernel.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch, as below
 def _(of_gated: Tensor, joint: Tensor) -> RoundedToo:  # noqa: ARG001
     return _fake(joint, joint.shape[-1])
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bloomery.nn import hopper_fp8
 from bloomery.nn.fp8 import product, rounded
 from bloomery.nn.hopper import (
     attend,
@@ -32,7 +31,7 @@ def fused_attention(
         joint_weight: [3·H·D, K]: of queries, keys, values of all heads.
         rope: Turns queries and keys.
         num_heads: H.
-        fp8: Whether the joint product and the gradient of x are in 8 bits, as `fp8_heads` has them.
+        fp8: Whether the gradient of x is a product in 8 bits, as `fp8_heads` has it.
 
     Returns:
         [B, T, H·D].
@@ -75,11 +74,7 @@ class _Attention(torch.autograd.Function):
         num_heads: int,
         fp8: bool,  # noqa: FBT001 - torch passes by position
     ) -> Tensor:
-        rows = x.flatten(0, -2)
-        if fp8:
-            joint = hopper_fp8.turned_product(*rounded(rows), *rounded(joint_weight), positions, turns, rows)
-        else:
-            joint = turned_product(rows, joint_weight.to(x.dtype), positions, turns)
+        joint = turned_product(x.flatten(0, -2), joint_weight.to(x.dtype), positions, turns)
         joint = joint.reshape(*x.shape[:-1], -1)
         y, log_sums = attend(joint, num_heads)
         ctx.save_for_backward(x, joint_weight, cos, sin, joint, y, log_sums)

@@ -1,4 +1,4 @@
-"""The maps of a layer in 8 bits that end in a sum with the residual, by the kernels of `hopper_fp8`.
+"""The maps of a layer that end in a sum with the residual, with gradients in 8 bits; by `hopper` and `hopper_fp8`.
 
 Shapes: K is the model's width, F a feed-forward network's, M the width of an output.
 """
@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bloomery.nn.fp8 import Rounded, product, rounded
-from bloomery.nn.hopper_fp8 import added_product, gated_product, gated_product_gradient, gradient_scales
-from bloomery.nn.joint import KERNELS
+from bloomery.nn.fp8 import product, rounded
+from bloomery.nn.hopper import gated_product
+from bloomery.nn.hopper_fp8 import gated_product_gradient, gradient_scales
+from bloomery.nn.joint import added_product
 
 
 def fp8_add_linear(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def fp8_add_linear(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 
 
 def fp8_fused_swiglu(residual: Tensor, x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
-    """`fused.fused_swiglu` with the products, but those for the gradients of the weights, in 8 bits."""
+    """`fused.fused_swiglu` with the gradients of the residual and of x by products in 8 bits."""
     y: Tensor = _SwiGLU.apply(residual, x, joint_weight, weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
     return y
 
@@ -29,8 +30,7 @@ class _AddLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
-        y = added_product(residual.flatten(0, -2), *rounded(x.flatten(0, -2)), *rounded(weight))
-        return y.reshape(residual.shape)
+        return added_product(residual, x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -44,10 +44,9 @@ class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         rows = x.flatten(0, -2)
-        joint, gated = gated_product(*rounded(rows), *rounded(joint_weight), rows)
-        y = added_product(residual.flatten(0, -2), *_rounded_wide(gated), *rounded(weight))
+        joint, gated = gated_product(rows, joint_weight.to(x.dtype))
         ctx.save_for_backward(x, joint_weight, weight, joint, gated, _norms(rows))
-        return y.reshape(residual.shape)
+        return added_product(residual, gated.reshape(*x.shape[:-1], -1), weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -65,20 +64,3 @@ class _SwiGLU(torch.autograd.Function):
 def _norms(x: Tensor) -> Tensor:
     """Of the rows of [N, K]: [N, 1] in float32."""
     return x.float().square().sum(-1, keepdim=True).sqrt()
-
-
-def _rounded_wide(x: Tensor) -> Rounded:
-    """`rounded` for rows so wide that torch.compile reads them twice."""
-    return _round_kernel(x) if x.is_cuda and KERNELS else rounded(x)
-
-
-@torch.library.custom_op("bloomery::round_rows", mutates_args=(), device_types="cuda")
-def _round_kernel(x: Tensor) -> Rounded:
-    from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
-
-    return triton_kernels.rounded(x)
-
-
-@_round_kernel.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch
-def _(x: Tensor) -> Rounded:
-    return torch.empty_like(x, dtype=torch.float8_e4m3fn), x.new_empty(x.shape[0], 1, dtype=torch.float32)

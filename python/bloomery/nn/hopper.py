@@ -6,14 +6,15 @@ brackets: gate 624 µs (601 + 266), its gradient 545 (324 + 446), queries, keys 
 FlashAttention's gradient of attention took 870 µs and leaves the parts side by side (cuDNN's 1,109, and 203 to join
 them); its forward pass took 391 where cuDNN's took 298, which is therefore used.
 
-In 8 bits the products are those of `hopper_fp8`.
+In 8 bits the product that ends in the gate's gradient is that of `hopper_fp8`.
 
 The configurations are the best of 18 measured at the two shapes under docs. QuACK would try them at the start of every
 run, for a minute.
 
 Where there is no GPU the same is computed by torch, for tests.
 
-Shapes: N tokens in all, B batches of T; H heads, D a head's width; K the model's width, F a feed-forward network's.
+Shapes: N tokens in all, B batches of T; H heads, D a head's width; K the model's width, F a feed-forward network's;
+V the size of the vocabulary.
 """
 
 import functools
@@ -34,6 +35,8 @@ from bloomery.nn.joint import turned_joint
 MULTIPLE = 8
 """Widths must be multiples of this: rows begin at multiples of 16 bytes."""
 LARGEST_HEAD = 128
+SUMS_TILE = 256
+"""Columns of a tile of `summed_product`."""
 _CAPABILITY = (9, 0)
 
 
@@ -120,6 +123,23 @@ def gated_product_gradient(gradient: Tensor, weight: Tensor, joint: Tensor) -> t
     of_gated, sigmoid = gradient @ weight, torch.sigmoid(gate)
     of_gate = of_gated * up * sigmoid * (1 + gate * (1 - sigmoid))
     return torch.stack((of_gate, of_gated * silu(gate)), -1).flatten(-2), silu(gate) * up
+
+
+def summed_product(x: Tensor, weight: Tensor, y: Tensor) -> Tensor:
+    """[N, K] times the transpose of [V, K], written to y [N, V].
+
+    Returns:
+        Of each row of a tile of `SUMS_TILE` columns, the logarithm of the sum of exponentials: [N, tiles] in float32.
+    """
+    log_sums = y.new_empty(y.shape[0], -(-y.shape[1] // SUMS_TILE), dtype=torch.float32)
+    if y.is_cuda:
+        epilogues = _library("bloomery.nn.quack_epilogues")
+        epilogues.launch(epilogues.summed, x, weight, y, log_sums=log_sums)
+        return log_sums
+    y.copy_(x @ weight.T)
+    for tile in range(log_sums.shape[1]):
+        log_sums[:, tile] = y[:, tile * SUMS_TILE : (tile + 1) * SUMS_TILE].logsumexp(-1)
+    return log_sums
 
 
 @torch.library.custom_op("bloomery::attend", mutates_args=())

@@ -23,7 +23,7 @@ class Linear(nn.Module):
 
     Attributes:
         weight: [out_features, in_features].
-        fp8: Whether the product is computed in 8 bits; see `fp8_linear`.
+        fp8: Whether the input's gradient is computed in 8 bits; see `fp8_linear`.
     """
 
     def __init__(

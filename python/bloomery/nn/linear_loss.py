@@ -43,8 +43,8 @@ def linear_cross_entropy(
         weight: [V, D].
         targets: [...], integers in 0..V.
         compiled: Whether what happens to a chunk's logits is done by compiled code.
-        fp8: Whether the three products are computed in 8 bits; see `Fp8Head`.
-        hopper: Whether in 8 bits that of the logits is one of `hopper_fp8`.
+        fp8: Whether the products for the two gradients are computed in 8 bits; see `Fp8Head`.
+        hopper: Whether that of the logits is then one of `hopper`.
 
     Returns:
         A scalar, the mean in nats. Its gradient can be computed once.

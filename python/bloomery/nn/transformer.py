@@ -29,7 +29,7 @@ class TransformerLM(nn.Module):
 
     Attributes:
         config: The shape.
-        fp8: Whether linear maps are computed in 8 bits; see `use_fp8`.
+        fp8: Whether gradients go through linear maps in 8 bits; see `use_fp8`.
         hopper: Whether kernels for Hopper GPUs are used; see `use_hopper_kernels`.
     """
 
@@ -130,7 +130,7 @@ class TransformerLM(nn.Module):
                 module.use_hopper(enabled=enabled)
 
     def use_fp8(self, *, enabled: bool = True) -> None:
-        """Makes the linear maps of every layer compute in 8 bits, or as the input has it.
+        """Makes gradients go back through the linear maps of every layer by products in 8 bits; see `fp8`.
 
         The output head does not, but where it is computed together with its loss (`linear_cross_entropy`).
         """

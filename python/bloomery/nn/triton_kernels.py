@@ -36,25 +36,6 @@ def _store_rounded(x, largest, numbers, scales, row, columns, mask):
 
 
 @triton.jit
-def _round_kernel(x, numbers, scales, width, BLOCK: tl.constexpr):  # noqa: N803
-    """One program a row."""
-    row = tl.program_id(0).to(tl.int64)
-    columns = tl.arange(0, BLOCK)
-    mask = columns < width
-    here = row * width + columns
-    values = tl.load(x + here, mask=mask, other=0.0).to(tl.float32)
-    _store_rounded(values, tl.max(tl.abs(values)), numbers, scales, row, here, mask)
-
-
-def rounded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`fp8.rounded` of [N, K], contiguous."""
-    numbers, scales = result = _empty_rounded(x)
-    rows, width = x.shape
-    launch(_round_kernel, (rows,), x, numbers, scales, width, BLOCK=triton.next_power_of_2(width), num_warps=4)
-    return result
-
-
-@triton.jit
 def _turned(x, cosine, sine, PAIRS: tl.constexpr):  # noqa: N803
     """RoPE for a part of a token, by the cosine and the sine of every pair."""
     first, second = tl.split(tl.reshape(x.to(tl.float32), [PAIRS, 2]))
@@ -207,11 +188,7 @@ def _gate_kernel(
             _store_rounded(of_gate, largest, numbers, scales, token, gate_at, mask)
             _store_rounded(of_up, largest, numbers, scales, token, gate_at + width, mask)
     else:
-        product = (silu * up).to(gated.dtype.element_ty)
-        tl.store(gated + here, product, mask=mask)
-        if ROUND:
-            product = product.to(tl.float32)
-            _store_rounded(product, tl.max(tl.abs(product)), numbers, scales, token, here, mask)
+        tl.store(gated + here, (silu * up).to(gated.dtype.element_ty), mask=mask)
 
 
 def gate(joint: Tensor) -> Tensor:
@@ -219,14 +196,6 @@ def gate(joint: Tensor) -> Tensor:
     gated = joint.new_empty(*joint.shape[:-1], joint.shape[-1] // 2)
     _launch_gate(joint, gated, joint, None, backward=False)
     return gated
-
-
-def gate_rounded(joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What `gate` gives, and the same as `fp8.rounded` gives it."""
-    gated = joint.new_empty(*joint.shape[:-1], joint.shape[-1] // 2)
-    numbers, scales = rounded = _empty_rounded(gated)
-    _launch_gate(joint, gated, joint, rounded, backward=False)
-    return gated, numbers, scales
 
 
 def gate_gradient(of_gated: Tensor, joint: Tensor) -> Tensor:

@@ -22,6 +22,9 @@ _BLOCKS = ((16384, 16), (4096, 8))
 _VECTOR: tl.constexpr = tl.constexpr(8)
 _LOG2_E: tl.constexpr = tl.constexpr(math.log2(math.e))
 _TILE = 64
+# As `fp8_loss.rounded_by_chance` has them.
+_MULTIPLIER: tl.constexpr = tl.constexpr(0x9E3779B1)
+_DROPPED: tl.constexpr = tl.constexpr(21)
 _YES: tl.constexpr = tl.constexpr(True)  # noqa: FBT003
 _NO: tl.constexpr = tl.constexpr(False)  # noqa: FBT003
 
@@ -158,7 +161,11 @@ def _rounded_gradient_kernel(
     x = tl.load(logits + here + i * width + j, mask=inside[:, None], other=0.0).to(tl.float32)
     one = tl.exp2(0.0 + log_scale)
     of_x = tl.exp2(x * _LOG2_E - log_total[:, None]) - tl.where(j == target[:, None], one, 0.0)
-    of_x = tl.where(j < (vocab_size - word).to(tl.int32), of_x, 0.0).to(gradient.dtype.element_ty)
+    of_x = tl.where(j < (vocab_size - word).to(tl.int32), of_x, 0.0)
+    # Up or down by chance, as `fp8_loss.rounded_by_chance` tells.
+    bits = of_x.to(tl.uint32, bitcast=True)
+    bits = (bits + ((bits * _MULTIPLIER) >> (32 - _DROPPED))) >> _DROPPED << _DROPPED
+    of_x = bits.to(tl.float32, bitcast=True).to(gradient.dtype.element_ty)
     tl.store(gradient + here + i * width + j, of_x, mask=inside[:, None], cache_modifier=".cs")
     there = word * rows + first
     tl.store(
@@ -169,7 +176,7 @@ def _rounded_gradient_kernel(
 def loss(logits: Tensor, targets: Tensor, vocab_size: int, log_sums: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The summed loss of logits [N, V or more], contiguous, and what `rounded_gradient` asks for.
 
-    Faster where `hopper_fp8.summed_product` has given the logarithms of sums of exponentials.
+    Faster where `hopper.summed_product` has given the logarithms of sums of exponentials.
     """
     rows, width = logits.shape
     losses, log_totals = logits.new_empty(2, rows, dtype=torch.float32)
