@@ -68,6 +68,12 @@ def test_many_ids_are_decoded_in_blocks(tokenizer: Tokenizer) -> None:
     ids = np.frombuffer(data, np.uint8)
     assert len(ids) > 4 << 18
     assert tokenizer.decode(ids) == tokenizer.decode(ids, errors="strict") == data.decode()
+    for dtype in (np.uint16, np.int32, np.uint32, np.int64, np.uint64):
+        assert tokenizer.decode_bytes(ids.astype(dtype)) == data
+    assert tokenizer.decode_bytes(ids.tolist()) == tokenizer.decode_bytes(iter(ids.tolist())) == data
+    # As many as are decoded together, and one more.
+    for count in (1 << 16, (1 << 16) + 1):
+        assert tokenizer.decode(ids[:count].tolist(), errors="ignore") == data[:count].decode(errors="ignore")
     broken = data[:600_000] + b"\xff" + data[600_000:]
     with pytest.raises(UnicodeDecodeError, match="position 600000"):
         tokenizer.decode(np.frombuffer(broken, np.uint8), errors="strict")

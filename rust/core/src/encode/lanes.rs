@@ -2,7 +2,9 @@
 //!
 //! A word is joined by looking for the lowest rank again and again, which for so few tokens beats any data structure. What
 //! takes time is to wait for the pair table, which is larger than the nearest caches: so a word that has asked for its two
-//! new pairs is left for the next one until they have come.
+//! new pairs, or for what its lowest one joins to, is left for the others until it has come. On a Zen 3, whose second cache
+//! has 512 KiB, joining takes a third less time so than with half as many words and without asking for what a pair joins to;
+//! neither made a difference on a Sapphire Rapids, with 2 MiB.
 //!
 //! Tried and slower: taking the longest token that the text begins with and that stays apart from the one before (a trie,
 //! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before. Tried and equal: a
@@ -16,7 +18,7 @@ use crate::merges::{LIMIT, NO_TOKEN, NOWHERE, PairTable, Place, Token};
 
 /// Bytes of the longest word.
 pub(super) const LONGEST: usize = 63;
-/// Words joined at a time, times the places of each: what is done for one is as much as memory takes to come for another.
+/// Places of the words that are joined at a time: 32 short ones, or 8 of the longest.
 const LANES: usize = 512;
 /// A key has the place below the rank.
 const PLACES: u32 = 64;
