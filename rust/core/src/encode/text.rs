@@ -77,14 +77,15 @@ impl Scratch {
 /// exist there, and then fresh memory serves as well.
 #[derive(Debug)]
 pub(crate) struct ScratchPool {
-    kept: Mutex<Vec<Scratch>>,
+    // In boxes: there are kilobytes of it to move, which takes as long as to encode a short text.
+    kept: Mutex<Vec<Box<Scratch>>>,
     slots: usize,
 }
 
 /// Working memory taken from a pool, and given back when dropped.
 pub(crate) struct Lent<'a> {
     pool: &'a ScratchPool,
-    scratch: Option<Scratch>,
+    scratch: Option<Box<Scratch>>,
     /// How much text there is.
     bytes: usize,
 }
@@ -92,7 +93,7 @@ pub(crate) struct Lent<'a> {
 impl ScratchPool {
     /// Memory for single texts.
     pub(crate) fn small() -> ScratchPool {
-        ScratchPool { kept: Mutex::new(vec![Scratch::new(SMALL_CACHE, 0)]), slots: SMALL_CACHE }
+        ScratchPool { kept: Mutex::new(vec![Box::new(Scratch::new(SMALL_CACHE, 0))]), slots: SMALL_CACHE }
     }
 
     /// Memory for threads that encode much.
@@ -112,7 +113,7 @@ impl ScratchPool {
 
 impl Lent<'_> {
     pub(crate) fn scratch(&mut self) -> &mut Scratch {
-        self.scratch.get_or_insert_with(|| Scratch::new(self.pool.slots, self.bytes))
+        self.scratch.get_or_insert_with(|| Box::new(Scratch::new(self.pool.slots, self.bytes)))
     }
 }
 
