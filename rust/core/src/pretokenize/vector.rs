@@ -10,6 +10,7 @@ use std::arch::x86_64::{
     _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi64,
     _mm512_storeu_si512, _mm512_sub_epi8,
 };
+use std::mem::MaybeUninit;
 
 /// Bytes in a vector.
 pub(super) const WIDTH: usize = 64;
@@ -38,16 +39,16 @@ pub(super) trait Vector: Copy {
         self.is_either(byte, byte)
     }
 
-    /// Writes `base` and the place of each bit to `places`, and other numbers behind them.
+    /// Writes the sum of `base` and the place of each bit to `places`, and other numbers behind them.
     ///
     /// # Safety
     /// The processor has the instructions.
     #[inline(always)]
-    unsafe fn write_places(base: usize, mut bits: u64, places: &mut [usize; WIDTH]) {
+    unsafe fn write_places(base: usize, mut bits: u64, places: &mut [MaybeUninit<usize>; WIDTH]) {
         // Eight are written whether there are so many or not: a loop that stops at the last bit is mispredicted there.
         for eight in places.chunks_exact_mut(8).take((bits.count_ones() as usize).div_ceil(8)) {
             for place in eight {
-                *place = base + bits.trailing_zeros() as usize;
+                place.write(base + bits.trailing_zeros() as usize);
                 bits &= bits.wrapping_sub(1);
             }
         }
@@ -210,7 +211,7 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn write_places(base: usize, bits: u64, places: &mut [usize; WIDTH]) {
+    unsafe fn write_places(base: usize, bits: u64, places: &mut [MaybeUninit<usize>; WIDTH]) {
         // SAFETY: by the contract the processor has the instructions, and eight numbers are 64 bytes.
         unsafe {
             let bases = _mm512_set1_epi64(base as i64);
@@ -227,7 +228,7 @@ impl Vector for Avx512 {
                 let mut numbers = [0u8; WIDTH];
                 _mm512_storeu_si512(numbers.as_mut_ptr().cast(), packed);
                 for (place, number) in rest.iter_mut().zip(&numbers[16..]) {
-                    *place = base + usize::from(*number);
+                    place.write(base + usize::from(*number));
                 }
             }
         }
