@@ -16,6 +16,8 @@ const ENOUGH_UNKNOWN: usize = 192;
 const ENOUGH_KNOWN: usize = 1 << 14;
 /// Ids that are copied at once.
 const WIDTH: usize = 8;
+/// Ids beside the slots are asked for when so many words are still before them.
+const AHEAD: usize = 16;
 /// A power of two.
 const LAST: usize = 1 << 8;
 /// Memory for the text of words to be joined is given back above this.
@@ -124,16 +126,15 @@ impl Pending {
         self.missed.push(Missed { key, at, word, value: NOTHING });
     }
 
-    /// Adds a word whose ids stand beside the slots of `cache`, as `value` says.
+    /// Adds a word whose ids stand beside the slots, as `value` says.
     #[inline]
-    pub(super) fn beside(&mut self, value: Value, cache: &WordCache, at: usize) {
-        cache.prefetch_ids(&value);
+    pub(super) fn beside(&mut self, value: Value, at: usize) {
         self.missed.push(Missed { key: Key::EMPTY, at, word: 0..0, value });
     }
 
     /// Looks for the words that were missed.
     #[inline(never)]
-    pub(super) fn find(&mut self, cache: &WordCache, text: &[u8]) {
+    pub(super) fn find(&mut self, front: &mut Front, cache: &WordCache, text: &[u8]) {
         let Pending { missed, found, unknown, .. } = self;
         let first = std::mem::replace(found, missed.len());
         if first == missed.len() {
@@ -150,7 +151,7 @@ impl Pending {
                 continue;
             }
             let word = &text[word.clone()];
-            let known = if key.is_long() { cache.find(*key, word) } else { None };
+            let known = if key.is_long() { cache.find(*key, word) } else { front.find(*key) };
             *value = known.unwrap_or_else(|| [unknown.number(*key, word, nth), 0, 0, UNKNOWN]);
         }
     }
@@ -235,6 +236,11 @@ impl Pending {
         let (mut from, mut end) = (0, ids.len());
         let to = ids.as_mut_ptr();
         for (nth, Missed { at, value, .. }) in missed.iter().enumerate() {
+            if let Some(Missed { value, .. }) = missed.get(nth + AHEAD)
+                && value[INLINE_IDS] > BESIDE
+            {
+                cache.prefetch_ids(value);
+            }
             while let Some(&(mark, _)) = marks.next_if(|&&(_, missed)| missed <= nth) {
                 marked.push(end + mark - from);
             }
@@ -333,8 +339,8 @@ mod tests {
                     ends.push(text.len());
                     expected.extend(ids_of(word));
                 }
-                front.look_up(&text, 0, &ends, &mut pending, &cache);
-                pending.find(&cache, &text);
+                front.look_up(&text, 0, &ends, &mut pending);
+                pending.find(&mut front, &cache, &text);
                 pending.known.push(9);
                 expected.push(9);
                 pending.mark();

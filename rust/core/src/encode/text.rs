@@ -222,8 +222,8 @@ impl Visit for Encoding<'_> {
     fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
         self.control.check()?;
         let Scratch { front, cache, pending, .. } = &mut *self.scratch;
-        front.look_up(text, start, ends, pending, cache);
-        pending.find(cache, text);
+        front.look_up(text, start, ends, pending);
+        pending.find(front, cache, text);
         self.settle_if_enough();
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! Ids of short words met before, which are nearly all that a text has: looking one up is far cheaper than joining it.
 
-use super::cache::WordCache;
 use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Line, Value};
 use super::pending::Pending;
 use super::slots::Slots;
@@ -52,14 +51,7 @@ impl Front {
     /// Adds the ids of the words of `text` that follow each other from `start` and end at `ends` to `pending`, or those that
     /// are not known as missed.
     #[inline]
-    pub(super) fn look_up(
-        &mut self,
-        text: &[u8],
-        mut start: usize,
-        ends: &[usize],
-        pending: &mut Pending,
-        cache: &WordCache,
-    ) {
+    pub(super) fn look_up(&mut self, text: &[u8], mut start: usize, ends: &[usize], pending: &mut Pending) {
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
             let known = pending.known.len();
@@ -73,14 +65,8 @@ impl Front {
                     break;
                 }
                 let word = nth.checked_sub(1).map_or(start, |before| ends[before])..ends[nth];
-                let value = if word.len() > INLINE { None } else { self.elsewhere(nth) };
-                match value {
-                    Some(value) if value[INLINE_IDS] >= BESIDE => pending.beside(value, cache, known + count),
-                    Some(value) => {
-                        // SAFETY: as above.
-                        unsafe { value.as_ptr().copy_to_nonoverlapping(room.add(count), value.len()) };
-                        count += value[INLINE_IDS] as usize;
-                    }
+                match self.beside(nth) {
+                    Some(value) => pending.beside(value, known + count),
                     None => pending.miss(self.wanted.keys[nth], text, word, known + count),
                 }
                 nth += 1;
@@ -135,10 +121,22 @@ impl Front {
         }
     }
 
-    /// What is known of the word wanted `nth`, whose ids do not stand in the line where it is looked for first.
-    #[inline(never)]
-    fn elsewhere(&mut self, nth: usize) -> Option<Value> {
+    /// What stands of the word wanted `nth` in the line where it is looked for first: its ids are not there. If it does not
+    /// stand there, the next line is asked for.
+    #[inline]
+    fn beside(&self, nth: usize) -> Option<Value> {
         let (key, first) = (self.wanted.keys[nth], self.wanted.lines[nth] as usize / size_of::<Line>());
+        let Line { keys, values } = &self.slots.lines()[first];
+        let slot = keys.iter().position(|&known| known == key);
+        if slot.is_none() && keys[1] != Key::EMPTY {
+            prefetch(self.slots.lines(), self.slots.first(first as u64 + 1));
+        }
+        slot.map(|slot| values[slot])
+    }
+
+    /// What is known of a short word.
+    pub(super) fn find(&mut self, key: Key) -> Option<Value> {
+        let first = self.slots.first(line_by(self.instructions)(key));
         let (at, slot) = self.slots.find(first, key)?;
         let value = self.slots.lines()[at].values[slot];
         if at != first {
@@ -211,13 +209,16 @@ fn want(
     line: impl Fn(Key) -> u64,
 ) {
     let mask = table.len() - 1;
-    for ((&end, key), at) in ends.iter().zip(keys).zip(lines) {
+    for ((&end, key), at) in ends.iter().zip(keys).zip(&mut *lines) {
         let len = (end - start).min(INLINE + 1);
         *key = Key::short(load(start, len), len);
         let line = line(*key) as usize & mask;
         *at = (line * size_of::<Line>()) as u32;
-        prefetch(table, line);
         start = end;
+    }
+    // By themselves: the processor waits for several of them at once, and between others it would see but one at a time.
+    for &mut at in lines {
+        prefetch(table, at as usize / size_of::<Line>());
     }
 }
 
