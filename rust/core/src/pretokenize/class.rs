@@ -58,21 +58,29 @@ pub(super) const SYMBOL: Set = Set::of(&[OTHER, MARK]);
 pub(super) fn class_at(text: &[u8], at: usize) -> (u8, usize) {
     match text.get(at) {
         None => (END, 0),
-        Some(&byte) if byte < 0x80 => (BLOCKS[BLOCK_OF[0] as usize][byte as usize], 1),
-        Some(&byte) => class_of_multibyte(text, at, byte),
+        Some(&byte) if byte < 0x80 => (BLOCKS[BLOCK_OF[usize::from(byte >> 6)] as usize][usize::from(byte & 0x3f)], 1),
+        Some(&byte) => {
+            let behind = |nth: usize| text.get(at + nth).copied().unwrap_or_default();
+            let (class, len) = class_of_multibyte(byte, behind);
+            (class, len.min(text.len() - at))
+        }
     }
 }
 
-#[inline]
-fn class_of_multibyte(text: &[u8], at: usize, lead: u8) -> (u8, usize) {
-    let next = |i: usize| text.get(at + i).map_or(0, |&byte| u32::from(byte & 0x3f));
-    let (code_point, len) = match lead {
-        0xf0.. => ((u32::from(lead) & 0x07) << 18 | next(1) << 12 | next(2) << 6 | next(3), 4),
-        0xe0.. => ((u32::from(lead) & 0x0f) << 12 | next(1) << 6 | next(2), 3),
-        _ => ((u32::from(lead) & 0x1f) << 6 | next(1), 2),
+/// Class of a character that is not ASCII, and its length: of its first byte and those behind it.
+///
+/// All but the last byte say in which block of characters it is, and the last where in the block.
+#[inline(always)]
+pub(super) fn class_of_multibyte(lead: u8, behind: impl Fn(usize) -> u8) -> (u8, usize) {
+    let bits = |nth: usize| usize::from(behind(nth) & 0x3f);
+    let lead = usize::from(lead);
+    let (block, last, len) = match lead {
+        0xf0.. => ((lead & 0x07) << 12 | bits(1) << 6 | bits(2), bits(3), 4),
+        0xe0.. => ((lead & 0x0f) << 6 | bits(1), bits(2), 3),
+        _ => (lead & 0x1f, bits(1), 2),
     };
-    let block = BLOCK_OF.get((code_point >> 7) as usize).map_or(0, |&block| block as usize);
-    (BLOCKS[block][(code_point & 0x7f) as usize], len.min(text.len() - at))
+    let block = BLOCK_OF.get(block).map_or(0, |&block| block as usize);
+    (BLOCKS[block][last], len)
 }
 
 /// Class of the character that ends at `end`, or `None` where no valid character does.

@@ -5,7 +5,7 @@
 //! last pre-token that starts in it, which may go on behind it, is simply where the next window begins.
 
 use super::Scan;
-use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_at};
+use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_of_multibyte};
 use super::vector::{Vector, WIDTH};
 
 /// Bit `i` of a mask speaks of byte `i`; all bytes of a character have its class.
@@ -41,16 +41,19 @@ struct Characters {
 
 impl Characters {
     /// Those that start at `leads` in `bytes`.
+    ///
+    /// Tried, and slower: masks of the bits of classes, in registers; several masks of each class by turns; the mask of the
+    /// class in hand in a register; the class by the first two bytes where they tell it.
     #[inline(never)]
-    fn at(bytes: &[u8], mut leads: u64) -> Characters {
+    fn at(bytes: &[u8; WIDTH], mut leads: u64) -> Characters {
         let mut by_class = [0; 8];
         while leads != 0 {
             let at = leads.trailing_zeros() as usize;
-            let (class, len) = class_at(bytes, at);
+            let (class, len) = class_of_multibyte(bytes[at], |nth| bytes[(at + nth) % WIDTH]);
             if at + len > WIDTH {
                 return Characters { by_class, whole: low(at) };
             }
-            by_class[usize::from(class)] |= low(len) << at;
+            by_class[usize::from(class % 8)] |= low(len) << at;
             leads &= leads - 1;
         }
         Characters { by_class, whole: u64::MAX }
@@ -80,6 +83,7 @@ impl Window {
             padded[..rest.len()].copy_from_slice(rest);
             &padded
         });
+        let chunk = bytes;
         // SAFETY: by the contract of the function.
         let bytes = unsafe { V::load(bytes) };
         let (upper, lower) =
@@ -102,7 +106,7 @@ impl Window {
         };
         if beyond_ascii != 0 {
             window.continuation = bytes.continuation();
-            let Characters { by_class, whole } = Characters::at(rest, beyond_ascii & !window.continuation);
+            let Characters { by_class, whole } = Characters::at(chunk, beyond_ascii & !window.continuation);
             let of = |class: u8| by_class[usize::from(class)];
             window.upper |= of(UPPER);
             window.lower |= of(LOWER);
