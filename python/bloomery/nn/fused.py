@@ -10,7 +10,6 @@ from torch import Tensor
 
 from bloomery.nn.fp8 import product, rounded
 from bloomery.nn.hopper import (
-    added_product,
     attend,
     attend_gradient,
     attend_gradient_rounded,
@@ -18,6 +17,7 @@ from bloomery.nn.hopper import (
     gated_product_gradient,
     turned_product,
 )
+from bloomery.nn.joint import added_product
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from bloomery.nn.fp8 import product, rounded
-from bloomery.nn.hopper import added_product, gated_product
+from bloomery.nn.hopper import gated_product
 from bloomery.nn.hopper_fp8 import gated_product_gradient, gradient_scales
+from bloomery.nn.joint import added_product
 
 
 def fp8_add_linear(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Kernels of libraries for Hopper GPUs: QuACK's products that end in RoPE, SwiGLU's gate or sums; FlashAttention 4.
+"""Kernels of libraries for Hopper GPUs: QuACK's products that end in RoPE or in SwiGLU's gate, and FlashAttention 4.
 
 A product that turns or gates what it has computed before it stores it saves another kernel's passes through memory.
 On an H100, for a layer of GPT-2 small and 65,536 tokens, with torch's products and our own kernels for the rest in
@@ -123,28 +123,6 @@ def gated_product_gradient(gradient: Tensor, weight: Tensor, joint: Tensor) -> t
     of_gated, sigmoid = gradient @ weight, torch.sigmoid(gate)
     of_gate = of_gated * up * sigmoid * (1 + gate * (1 - sigmoid))
     return torch.stack((of_gate, of_gated * silu(gate)), -1).flatten(-2), silu(gate) * up
-
-
-def added_product(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Residual [..., M] + x·Wᵀ of x [..., K] and the weight [M, K].
-
-    It is rounded once. On an H100 it is off by 0.17 %, and torch's, of a product that is rounded, by 0.23 %.
-    """
-    # A copy that torch.compile leaves out where it can.
-    total = residual.clone()
-    _add_product(total, x, weight.to(residual.dtype))
-    return total
-
-
-@torch.library.custom_op("bloomery::add_product_by_tiles", mutates_args=("total",))
-def _add_product(total: Tensor, x: Tensor, weight: Tensor) -> None:
-    total, x = total.flatten(0, -2), x.flatten(0, -2)
-    # Its tile is the faster one where it leaves none half empty.
-    if total.is_cuda and weight.shape[0] % 192 == 0:
-        epilogues = _library("bloomery.nn.quack_epilogues")
-        epilogues.launch(epilogues.added, x, weight, total, total)
-    else:
-        total.addmm_(x, weight.T)
 
 
 def summed_product(x: Tensor, weight: Tensor, y: Tensor) -> Tensor:
@@ -284,10 +262,6 @@ def _(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 @gated_product_gradient.register_fake  # pyright: ignore[reportUnknownMemberType]
 def _(gradient: Tensor, weight: Tensor, joint: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
     return torch.empty_like(joint), joint.new_empty(joint.shape[0], weight.shape[1])
-
-
-@_add_product.register_fake  # pyright: ignore[reportUnknownMemberType]
-def _(total: Tensor, x: Tensor, weight: Tensor) -> None: ...
 
 
 @attend.register_fake  # pyright: ignore[reportUnknownMemberType]
