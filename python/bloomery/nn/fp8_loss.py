@@ -76,8 +76,11 @@ class Fp8Head:
         loss, gradient, transposed = self._loss_and_rounded_gradient(logits, log_sums, targets)
         product((gradient, self._of_loss), self._columns, self._dtype, exact=True, out=of_hidden)
         numbers, scale = self._chunks
-        chunk_columns = numbers[first // self._rows], scale
-        of_weight += product((transposed, self._of_loss), chunk_columns, of_weight.dtype, exact=True)
+        rows, columns = (transposed, self._of_loss), (numbers[first // self._rows], scale)
+        if first == 0:
+            product(rows, columns, of_weight.dtype, exact=True, out=of_weight)
+        else:
+            of_weight += product(rows, columns, of_weight.dtype, exact=True)
         return loss
 
     def _logits(self, hidden: Tensor) -> tuple[Tensor, Tensor | None]:

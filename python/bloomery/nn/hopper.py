@@ -35,7 +35,7 @@ from bloomery.nn.joint import turned_joint
 MULTIPLE = 8
 """Widths must be multiples of this: rows begin at multiples of 16 bytes."""
 LARGEST_HEAD = 128
-SUMS_TILE = 256
+SUMS_TILE = 192
 """Columns of a tile of `summed_product`."""
 _CAPABILITY = (9, 0)
 

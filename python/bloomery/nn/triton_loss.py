@@ -21,7 +21,10 @@ _BLOCKS = ((16384, 16), (4096, 8))
 # Numbers of a row that a thread holds side by side: 16 bytes of bfloat16.
 _VECTOR: tl.constexpr = tl.constexpr(8)
 _LOG2_E: tl.constexpr = tl.constexpr(math.log2(math.e))
-_TILE = 64
+# Tokens and words of a tile of the rounded gradient. For 16,384 tokens and 50,257 words it took 1.29 ms on an H100,
+# with 64 tokens and two warps 1.57, with 128 words 1.49. With four tokens' numbers packed in 32 bits before they are
+# transposed it took 1.24, and gave wrong ones with Triton 3.6.
+_TOKENS, _WORDS = 128, 64
 # As `fp8_loss.rounded_by_chance` has them.
 _MULTIPLIER: tl.constexpr = tl.constexpr(0x9E3779B1)
 _DROPPED: tl.constexpr = tl.constexpr(21)
@@ -195,12 +198,12 @@ def rounded_gradient(
 ) -> tuple[Tensor, Tensor]:
     """The gradient of `loss`, times 2^log_scale and in 8 bits (e5m2): [N, width], and transposed [width, rows].
 
-    The width is a multiple of 64, and so is the number of rows, which is N or more.
+    The width is a multiple of 64, and the number of rows, which is N or more, of 128.
     """
     tokens, width = logits.shape
     gradient = torch.empty_like(logits, dtype=torch.float8_e5m2)
     transposed = gradient.new_empty(width, rows)
-    grid = rows // _TILE, width // _TILE
+    grid = rows // _TOKENS, width // _WORDS
     arguments = logits, targets, log_totals, gradient, transposed, tokens, rows, width, vocab_size, log_scale
-    launch(_rounded_gradient_kernel, grid, *arguments, TOKENS=_TILE, WORDS=_TILE, num_warps=2)
+    launch(_rounded_gradient_kernel, grid, *arguments, TOKENS=_TOKENS, WORDS=_WORDS, num_warps=4)
     return gradient, transposed
