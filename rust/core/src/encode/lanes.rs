@@ -10,7 +10,8 @@
 //! and a walk down the splits of both tokens). It takes fewer steps, but each waits for the one before. Tried and equal: a
 //! step of sixteen words at once with AVX-512 (keys and tokens place by place, gathers and scatters, words of one length
 //! together, memory asked for a turn ahead). Joining alone took 7 ms instead of 11, whole texts in new processes what they
-//! had taken.
+//! had taken. Tried and equal, too: asking for the pairs of all words in a loop of its own, as looking words up does. Pairs in
+//! 4 bytes, for vocabularies of up to 65,536, take 6 to 13 % less time, whole texts 1 to 3 %: not worth a second form of them.
 
 use std::ops::Range;
 
