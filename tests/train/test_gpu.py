@@ -58,8 +58,7 @@ def test_gradients_are_those_of_the_written_out_code(
 ) -> None:
     if precision == "fp8" and torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("this GPU has no units for 8-bit numbers")
-    # The width is one that all kernels for Hopper GPUs take.
-    shape = {"vocab_size": 5003, "context_length": 256, "d_model": 384, "num_layers": 3, "num_heads": 6, "d_ff": 704}
+    shape = {"vocab_size": 5003, "context_length": 256, "d_model": 256, "num_layers": 3, "num_heads": 4, "d_ff": 704}
     config = make_config("gpu", model=shape, data={"tokenizer": None})
     expected = gradients(config, implementation="plain", precision="float32", compiled=False)
     found = gradients(config, implementation="fast", precision=precision, compiled=compiled, hopper=hopper)

@@ -68,7 +68,7 @@ class Fp8Head:
             first: A multiple of `rows`.
             targets: Of the chunk's tokens.
             of_hidden: Gets their gradient.
-            of_weight: To which that of the weight is added.
+            of_weight: To which that of the weight is added; zeros where `first` is 0.
         """
         logits, log_sums = self._logits(self._hidden[first : first + len(targets)])
         if of_hidden is None or of_weight is None:

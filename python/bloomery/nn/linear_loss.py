@@ -79,7 +79,7 @@ class Head(Protocol):
             first: The chunk's first token.
             targets: [rows], or fewer in the last chunk.
             of_hidden: Gets the gradient of their hidden states.
-            of_weight: To which the gradient of the weight is added.
+            of_weight: To which the gradient of the weight is added; zeros where `first` is 0.
         """
         ...
 

@@ -77,7 +77,7 @@ impl Scratch {
 /// exist there, and then fresh memory serves as well.
 #[derive(Debug)]
 pub(crate) struct ScratchPool {
-    // In boxes: there are kilobytes of it to move, which takes as long as to encode a short text.
+    /// In boxes: there are kilobytes of it to move, which takes as long as to encode a short text.
     kept: Mutex<Vec<Box<Scratch>>>,
     slots: usize,
 }

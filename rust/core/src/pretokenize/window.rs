@@ -79,13 +79,12 @@ impl Window {
     pub(super) unsafe fn at<S: Scan, V: Vector>(text: &[u8], at: usize) -> Window {
         let rest = &text[at..];
         let mut padded = [0; WIDTH];
-        let bytes = rest.first_chunk::<WIDTH>().unwrap_or_else(|| {
+        let chunk = rest.first_chunk::<WIDTH>().unwrap_or_else(|| {
             padded[..rest.len()].copy_from_slice(rest);
             &padded
         });
-        let chunk = bytes;
         // SAFETY: by the contract of the function.
-        let bytes = unsafe { V::load(bytes) };
+        let bytes = unsafe { V::load(chunk) };
         let (upper, lower) =
             if S::BY_CASE { (bytes.within(b'A', b'Z'), bytes.within(b'a', b'z')) } else { (0, bytes.letter()) };
         let beyond_ascii = bytes.beyond_ascii();

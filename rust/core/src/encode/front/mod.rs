@@ -218,7 +218,7 @@ fn want(
         start = end;
     }
     // By themselves: the processor waits for several of them at once, and between others it would see but one at a time.
-    for &mut at in lines {
+    for &at in &*lines {
         prefetch(table, at as usize / size_of::<Line>());
     }
 }
