@@ -2,7 +2,8 @@
 
 use super::beside::{self, Beside};
 use super::index::{Index, PLACES};
-use super::line::{BESIDE, INLINE_IDS, Key, Value};
+use super::line::Key;
+use super::value::Value;
 
 /// Bytes beside the index for each word that it may have: more than most take.
 const BYTES_A_WORD: usize = 64;
@@ -47,10 +48,10 @@ impl WordCache {
         self.index.prefetch(key.hash());
     }
 
-    /// Asks for the ids of a word that stand beside the index.
+    /// Asks for the ids that stand at `place` beside the index.
     #[inline]
-    pub(super) fn prefetch_ids(&self, value: &Value) {
-        self.beside.prefetch(value[0]);
+    pub(super) fn prefetch_ids(&self, place: u32) {
+        self.beside.prefetch(place);
     }
 
     /// Asks for what stands beside the index of a word.
@@ -66,18 +67,18 @@ impl WordCache {
     pub(super) fn find(&self, key: Key, word: &[u8]) -> Option<Value> {
         let is_word = |place, count| self.beside.is_word(place, count, word);
         let (place, count) = self.index.find(key.hash(), word.len(), is_word)?;
-        Some([place, 0, 0, BESIDE + count as u32])
+        Some(Value::beside(place, count))
     }
 
-    /// The ids of a word that stand beside the index.
+    /// The `count` ids that stand at `place` beside the index.
     #[inline]
-    pub(super) fn beside(&self, value: &Value) -> &[u32] {
-        self.beside.ids(value[0], (value[INLINE_IDS] - BESIDE) as usize)
+    pub(super) fn beside(&self, place: u32, count: usize) -> &[u32] {
+        self.beside.ids(place, count)
     }
 
     /// Keeps ids beside the index.
     pub(super) fn put_beside(&mut self, ids: &[u32]) -> Value {
-        [self.beside.push(ids, &[]), 0, 0, BESIDE + ids.len() as u32]
+        Value::beside(self.beside.push(ids, &[]), ids.len())
     }
 
     /// Keeps the ids of a long word that was not found.

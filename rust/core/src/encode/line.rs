@@ -1,13 +1,12 @@
 //! The cache lines that known words stand in: a word that fits is its own key, and has its ids beside it.
 
 use super::index::LENGTHS;
+use super::value::Value;
 use crate::hash::{hash_long, hash_short};
 use crate::memory::Zero;
 
 /// A word of up to this many bytes is its own key.
 pub(super) const INLINE: usize = 15;
-/// A word of up to this many bytes and so many ids has them in its slot.
-pub(super) const INLINE_IDS: usize = 3;
 /// Longer words are not kept: they hardly repeat.
 const LONGEST: usize = LENGTHS - 2;
 
@@ -21,11 +20,6 @@ const TAGS: [u128; INLINE + 2] = {
     }
     tags
 };
-
-/// Up to [`INLINE_IDS`] ids, and last how many; or, with [`BESIDE`] added to the number, first where they stand.
-pub(super) type Value = [u32; INLINE_IDS + 1];
-
-pub(super) const BESIDE: u32 = 1 << 31;
 
 /// The highest byte is the length of the word, and below it are its bytes; of a long word, to whose length [`Key::IS_LONG`]
 /// is added, the lowest 64 bits are its hash. 0 in an empty slot.

@@ -20,6 +20,7 @@ mod slots;
 mod splits;
 mod stream;
 mod text;
+mod value;
 mod word;
 
 pub use file::{Dtype, EncodeFilesOptions, EncodeReport};

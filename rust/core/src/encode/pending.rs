@@ -7,7 +7,8 @@ use super::beside;
 use super::cache::WordCache;
 use super::front::Front;
 use super::lanes::PADDING;
-use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Value};
+use super::line::{INLINE, Key};
+use super::value::{self, Known, Value};
 use crate::memory::reserve;
 
 /// So many words that are not known are joined at once, or fewer if so many ids have come since the first of them: few
@@ -15,18 +16,13 @@ use crate::memory::reserve;
 const ENOUGH_UNKNOWN: usize = 192;
 const ENOUGH_KNOWN: usize = 1 << 14;
 /// Ids that are copied at once.
-const WIDTH: usize = 8;
+const WIDTH: usize = value::WIDTH;
 /// Ids beside the slots are asked for when so many words are still before them.
 const AHEAD: usize = 16;
 /// A power of two.
 const LAST: usize = 1 << 8;
 /// Memory for the text of words to be joined is given back above this.
 const TEXT_KEPT: usize = 1 << 16;
-/// In place of the number of ids of a word that is not known: they are those of the unknown word of the number that stands
-/// first.
-const UNKNOWN: u32 = BESIDE - 1;
-/// Of a word that was not looked for.
-const NOTHING: Value = [0, 0, 0, UNKNOWN - 1];
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -123,7 +119,7 @@ impl Pending {
     #[inline]
     pub(super) fn miss(&mut self, key: Key, text: &[u8], word: Range<usize>, at: usize) {
         let key = if word.len() <= INLINE { key } else { Key::long(&text[word.clone()]) };
-        self.missed.push(Missed { key, at, word, value: NOTHING });
+        self.missed.push(Missed { key, at, word, value: Value::NOTHING });
     }
 
     /// Adds a word whose ids stand beside the slots, as `value` says.
@@ -147,12 +143,12 @@ impl Pending {
             cache.prefetch_word(word.key);
         }
         for (nth, Missed { key, word, value, .. }) in missed.iter_mut().enumerate().skip(first) {
-            if *value != NOTHING {
+            if *value != Value::NOTHING {
                 continue;
             }
             let word = &text[word.clone()];
             let known = if key.is_long() { cache.find(*key, word) } else { front.find(*key) };
-            *value = known.unwrap_or_else(|| [unknown.number(*key, word, nth), 0, 0, UNKNOWN]);
+            *value = known.unwrap_or_else(|| Value::unknown(unknown.number(*key, word, nth)));
         }
     }
 
@@ -207,29 +203,27 @@ impl Pending {
                 cache.insert(*key, &unknown.text[word.clone()], ids);
                 continue;
             }
-            if ids.len() > INLINE_IDS {
-                front.keep(*key, cache.put_beside(ids));
-                continue;
-            }
-            value[..ids.len()].copy_from_slice(ids);
-            value[INLINE_IDS] = ids.len() as u32;
-            front.keep(*key, *value);
+            let here = Value::here(ids, front.packing());
+            front.keep(*key, here.unwrap_or_else(|| cache.put_beside(ids)));
+            *value = here.unwrap_or(*value);
         }
     }
 
     /// Appends all ids to `ids`, and what the marked places are there to `marked`.
     #[inline(never)]
-    pub(super) fn append_to(&mut self, cache: &WordCache, ids: &mut Vec<u32>, marked: &mut Vec<usize>) {
+    pub(super) fn append_to(
+        &mut self,
+        (front, cache): (&Front, &WordCache),
+        ids: &mut Vec<u32>,
+        marked: &mut Vec<usize>,
+    ) {
         let Pending { known, missed, unknown, marks, .. } = &mut *self;
-        let elsewhere = |value: &Value| match value[INLINE_IDS] {
-            UNKNOWN => unknown.ids(value[0] as usize),
-            _ => cache.beside(value),
+        let count = |value: Value| match value.known() {
+            Known::Here(count) | Known::Beside(_, count) => count,
+            Known::Unknown(number) => unknown.ids(number as usize).len(),
+            Known::Nothing => 0,
         };
-        let count = |value: &Value| match value[INLINE_IDS] {
-            number if number as usize <= INLINE_IDS => number as usize,
-            _ => elsewhere(value).len(),
-        };
-        ids.reserve(known.len() + missed.iter().map(|word| count(&word.value)).sum::<usize>() + WIDTH);
+        ids.reserve(known.len() + missed.iter().map(|word| count(word.value)).sum::<usize>() + 2 * WIDTH);
         // Behind what is copied from there, too, has to be memory.
         reserve(known, WIDTH);
         let mut marks = marks.iter().peekable();
@@ -237,9 +231,9 @@ impl Pending {
         let to = ids.as_mut_ptr();
         for (nth, Missed { at, value, .. }) in missed.iter().enumerate() {
             if let Some(Missed { value, .. }) = missed.get(nth + AHEAD)
-                && value[INLINE_IDS] > BESIDE
+                && let Known::Beside(place, _) = value.known()
             {
-                cache.prefetch_ids(value);
+                cache.prefetch_ids(place);
             }
             while let Some(&(mark, _)) = marks.next_if(|&&(_, missed)| missed <= nth) {
                 marked.push(end + mark - from);
@@ -250,21 +244,23 @@ impl Pending {
             unsafe { copy::<WIDTH>(known.as_ptr().add(from), to.add(end), at - from) };
             end += at - from;
             from = *at;
-            if value[INLINE_IDS] as usize <= INLINE_IDS {
-                // SAFETY: as above.
-                unsafe { to.add(end).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
-                end += value[INLINE_IDS] as usize;
-            } else {
-                let ids = elsewhere(value);
-                // SAFETY: as above. Behind ids beside the slots is memory up to a whole `beside::WIDTH` of them.
-                unsafe {
-                    match value[INLINE_IDS] {
-                        UNKNOWN => to.add(end).copy_from_nonoverlapping(ids.as_ptr(), ids.len()),
-                        _ => copy::<{ beside::WIDTH }>(ids.as_ptr(), to.add(end), ids.len()),
+            // SAFETY: as above, where `ids` has room for twice as many. Behind ids beside the slots is memory up to a whole
+            // `beside::WIDTH` of them.
+            unsafe {
+                let to = to.add(end);
+                match value.known() {
+                    Known::Here(_) => value.write(front.packing(), to),
+                    Known::Beside(place, count) => {
+                        copy::<{ beside::WIDTH }>(cache.beside(place, count).as_ptr(), to, count)
                     }
+                    Known::Unknown(number) => {
+                        let ids = unknown.ids(number as usize);
+                        to.copy_from_nonoverlapping(ids.as_ptr(), ids.len());
+                    }
+                    Known::Nothing => {}
                 }
-                end += ids.len();
             }
+            end += count(*value);
         }
         marked.extend(marks.map(|&(at, _)| end + at - from));
         // SAFETY: as above, and with this all ids up to the new length are written.
@@ -295,6 +291,7 @@ unsafe fn copy<const W: usize>(from: *const u32, to: *mut u32, count: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value::Packing;
     use super::*;
     use crate::processor::Instructions;
 
@@ -303,8 +300,9 @@ mod tests {
         let hash =
             word.iter().fold(word.len() as u32, |hash, &byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let count = if hash.is_multiple_of(5) { hash / 5 % 30 } else { hash % 4 };
-        // As many ids as bytes at most.
-        (0..=count.min(word.len() as u32 - 1)).map(|nth| hash ^ nth).collect()
+        // Some too large to stand in a slot, and some the same again and again; as many as bytes at most.
+        let (id, differ) = (if hash.is_multiple_of(7) { hash } else { hash % (1 << 17) }, hash.is_multiple_of(3));
+        (0..=count.min(word.len() as u32 - 1)).map(|nth| if differ { id ^ nth } else { id ^ nth.min(2) }).collect()
     }
 
     #[test]
@@ -322,10 +320,12 @@ mod tests {
             })
             .collect();
         use Instructions::{Avx2, Avx512, Portable};
-        for (most, instructions) in
-            [Portable, Avx2, Avx512].into_iter().flat_map(|set| [(1 << 12, set), (1 << 16, set)])
+        let packings = [Packing::TwoBytes, Packing::ThreeBytes];
+        let ways = [Portable, Avx2, Avx512].into_iter().flat_map(|set| packings.map(|packing| (set, packing)));
+        for (instructions, packing, most) in
+            ways.flat_map(|(set, packing)| [12, 16].map(|bits| (set, packing, 1 << bits)))
         {
-            let (mut front, mut cache) = (Front::limited_to(instructions, most, 0), WordCache::new(most));
+            let (mut front, mut cache) = (Front::limited_to(instructions, packing, most, 0), WordCache::new(most));
             let (mut pending, mut joined, mut forgotten) = (Pending::default(), 0, 0);
             let (mut ids, mut marked) = (vec![7], vec![]);
             let (mut expected, mut expected_marks) = (vec![7], vec![]);
@@ -354,14 +354,14 @@ mod tests {
                             spans.push(first..ids.len());
                         }
                     });
-                    pending.append_to(&cache, &mut ids, &mut marked);
+                    pending.append_to((&front, &cache), &mut ids, &mut marked);
                     if cache.make_room() {
                         front.clear();
                         forgotten += 1;
                     }
                 }
             }
-            assert!(ids == expected, "{most} slots, {instructions:?}");
+            assert!(ids == expected, "{most} slots, {instructions:?}, {packing:?}");
             assert_eq!(marked, expected_marks);
             assert!(joined < expected_marks.len() * 100, "{joined} words were joined");
             assert_eq!(forgotten > 0, most == 1 << 12);

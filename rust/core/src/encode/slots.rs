@@ -1,6 +1,7 @@
 //! An open-addressing table of bounded size, which is emptied when it is full.
 
-use super::line::{Key, Line, Value};
+use super::line::{Key, Line};
+use super::value::Value;
 use crate::memory::{Zeroed, prefetch};
 
 /// Lines looked at for a word, so that no input, however it was made, makes looking a word up slower than joining it.

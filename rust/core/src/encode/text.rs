@@ -9,6 +9,7 @@ use super::front::Front;
 use super::gather::gather;
 use super::pending::Pending;
 use super::selection::{Allowed, Selection};
+use super::value::Packing;
 use super::word::WordScratch;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -52,9 +53,9 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Memory for a text of about `bytes` bytes.
-    fn new(slots: usize, bytes: usize) -> Scratch {
+    fn new(packing: Packing, slots: usize, bytes: usize) -> Scratch {
         Scratch {
-            front: Front::new(slots, bytes / BYTES_PER_WORD),
+            front: Front::new(packing, slots, bytes / BYTES_PER_WORD),
             cache: WordCache::new(slots),
             word: WordScratch::default(),
             pending: Pending::default(),
@@ -79,6 +80,7 @@ impl Scratch {
 pub(crate) struct ScratchPool {
     /// In boxes: there are kilobytes of it to move, which takes as long as to encode a short text.
     kept: Mutex<Vec<Box<Scratch>>>,
+    packing: Packing,
     slots: usize,
 }
 
@@ -91,14 +93,16 @@ pub(crate) struct Lent<'a> {
 }
 
 impl ScratchPool {
-    /// Memory for single texts.
-    pub(crate) fn small() -> ScratchPool {
-        ScratchPool { kept: Mutex::new(vec![Box::new(Scratch::new(SMALL_CACHE, 0))]), slots: SMALL_CACHE }
+    /// Memory for single texts, by a vocabulary of `vocab_size` ids.
+    pub(crate) fn small(vocab_size: usize) -> ScratchPool {
+        let packing = Packing::of(vocab_size);
+        let first = Box::new(Scratch::new(packing, SMALL_CACHE, 0));
+        ScratchPool { kept: Mutex::new(vec![first]), packing, slots: SMALL_CACHE }
     }
 
     /// Memory for threads that encode much.
-    pub(crate) fn large() -> ScratchPool {
-        ScratchPool { kept: Mutex::default(), slots: LARGE_CACHE }
+    pub(crate) fn large(vocab_size: usize) -> ScratchPool {
+        ScratchPool { kept: Mutex::default(), packing: Packing::of(vocab_size), slots: LARGE_CACHE }
     }
 
     /// Memory to encode about `bytes` bytes of text with.
@@ -113,7 +117,8 @@ impl ScratchPool {
 
 impl Lent<'_> {
     pub(crate) fn scratch(&mut self) -> &mut Scratch {
-        self.scratch.get_or_insert_with(|| Box::new(Scratch::new(self.pool.slots, self.bytes)))
+        let ScratchPool { packing, slots, .. } = *self.pool;
+        self.scratch.get_or_insert_with(|| Box::new(Scratch::new(packing, slots, self.bytes)))
     }
 }
 
@@ -209,7 +214,7 @@ impl<'a> Encoding<'a> {
         pending.join(front, cache, |text, words, ids, spans| {
             tokenizer.bpe().encode(tokenizer.vocab(), text, words, word, ids, spans);
         });
-        pending.append_to(cache, ids, marked);
+        pending.append_to((front, cache), ids, marked);
         // Nothing of what was found is used any more.
         if cache.make_room() {
             front.clear();

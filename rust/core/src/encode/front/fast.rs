@@ -6,12 +6,14 @@ use std::arch::x86_64::{
     _mm_aesenc_si128, _mm_and_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_set_epi64x, _mm_set1_epi32,
     _mm_storeu_si128, _mm256_alignr_epi64, _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_castsi256_pd,
     _mm256_cmpeq_epi64, _mm256_inserti128_si256, _mm256_loadu_si256, _mm256_min_epu64, _mm256_movemask_pd,
-    _mm256_set1_epi64x, _mm256_sub_epi64, _mm512_aesenc_epi128, _mm512_broadcast_i32x4, _mm512_castsi256_si512,
-    _mm512_castsi512_si128, _mm512_cmplt_epu8_mask, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_mov_epi8,
-    _mm512_maskz_mov_epi8, _mm512_permutexvar_epi8, _mm512_permutexvar_epi32, _mm512_storeu_si512,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_storeu_si256,
+    _mm256_sub_epi64, _mm512_aesenc_epi128, _mm512_broadcast_i32x4, _mm512_castsi256_si512, _mm512_castsi512_si128,
+    _mm512_cmplt_epu8_mask, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_mov_epi8, _mm512_maskz_mov_epi8,
+    _mm512_permutexvar_epi8, _mm512_permutexvar_epi32, _mm512_storeu_si512,
 };
+use std::ops::Range;
 
-use super::{BESIDE, INLINE, INLINE_IDS, Key, Line, Wanted};
+use super::{ELSEWHERE, INLINE, Key, Line, Packing, Value, WIDTH, Wanted};
 use crate::hash;
 use crate::memory::prefetch;
 use crate::processor::Instructions;
@@ -153,15 +155,16 @@ static VALUES: [u8; 16] = [0, 0, 0, 32, 0, 0, 0, 32, 0, 0, 0, 32, 48, 48, 48, 48
 #[inline(never)]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(super) unsafe fn copy_known(
-    table: &[Line],
+    (table, packing): (&[Line], Packing),
     wanted: &Wanted,
-    mut nth: usize,
-    end: usize,
+    Range { start: mut nth, end }: Range<usize>,
     to: *mut u32,
     mut count: usize,
 ) -> (usize, usize) {
     assert!(end <= wanted.keys.len());
     let table = table.as_ptr();
+    // SAFETY: it is as many bytes.
+    let shuffle = unsafe { _mm256_loadu_si256(packing.shuffle().as_ptr().cast()) };
     while nth < end {
         // SAFETY: `nth` is one of those that are wanted, whose lines are in the table; a line begins with two keys.
         let (line, halves) = unsafe {
@@ -172,17 +175,22 @@ pub(super) unsafe fn copy_known(
         };
         let place = opaque(VALUES[halves as usize % VALUES.len()]);
         // SAFETY: the value lies within the line, or what is read is one of its keys.
-        let (value, number) = unsafe {
-            let value = line.byte_add(place).cast::<u32>();
-            (value, value.add(INLINE_IDS).read())
-        };
-        if place == 0 || number >= BESIDE {
-            break;
-        }
+        let value = unsafe { line.byte_add(place).cast::<Value>() };
+        // SAFETY: as above.
+        let (number, packed) = unsafe { ((*value).kind(), _mm_loadu_si128(value.cast())) };
+        let ids = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(packed), shuffle);
         // All are written, whatever the count: that costs less than to ask.
         // SAFETY: by the contract of the function.
-        unsafe { to.add(count).copy_from_nonoverlapping(value, INLINE_IDS + 1) };
-        count += number as usize;
+        unsafe { _mm256_storeu_si256(to.add(count).cast(), ids) };
+        if place == 0 || number > WIDTH as u8 {
+            if place == 0 || number >= ELSEWHERE {
+                break;
+            }
+            let last = _mm256_permutevar8x32_epi32(ids, _mm256_set1_epi32(WIDTH as i32 - 1));
+            // SAFETY: as above.
+            unsafe { _mm256_storeu_si256(to.add(count + WIDTH).cast(), last) };
+        }
+        count += usize::from(number);
         nth += 1;
     }
     (nth, count)

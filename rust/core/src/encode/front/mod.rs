@@ -1,8 +1,11 @@
 //! Ids of short words met before, which are nearly all that a text has: looking one up is far cheaper than joining it.
 
-use super::line::{BESIDE, INLINE, INLINE_IDS, Key, Line, Value};
+use std::ops::Range;
+
+use super::line::{INLINE, Key, Line};
 use super::pending::Pending;
 use super::slots::Slots;
+use super::value::{ELSEWHERE, Known, MOST, Packing, Value, WIDTH};
 use crate::hash;
 use crate::memory::{prefetch, reserve};
 use crate::processor::Instructions;
@@ -23,6 +26,8 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) struct Front {
     slots: Slots,
+    /// How ids stand in the slots.
+    packing: Packing,
     /// What [`fast`] may use.
     instructions: Instructions,
     /// The words being looked up. Kept, because to clear it would cost more than to use it.
@@ -38,15 +43,20 @@ struct Wanted {
 
 impl Front {
     /// A table that grows to at most `most` slots, a power of two, and has room for about `words` words to begin with.
-    pub(super) fn new(most: usize, words: usize) -> Front {
-        Front::limited_to(Instructions::best(), most, words)
+    pub(super) fn new(packing: Packing, most: usize, words: usize) -> Front {
+        Front::limited_to(Instructions::best(), packing, most, words)
     }
 
     /// [`Front::new`], with no more than those instructions.
-    pub(super) fn limited_to(instructions: Instructions, most: usize, words: usize) -> Front {
+    pub(super) fn limited_to(instructions: Instructions, packing: Packing, most: usize, words: usize) -> Front {
         let instructions = instructions.min(fast::supported());
         let wanted = Wanted { keys: [Key::EMPTY; GROUP], lines: [0; GROUP] };
-        Front { slots: Slots::new(most, words), instructions, wanted }
+        Front { slots: Slots::new(most, words), packing, instructions, wanted }
+    }
+
+    /// How ids stand in what is kept.
+    pub(super) fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// Adds the ids of the words of `text` that follow each other from `start` and end at `ends` to `pending`, or those that
@@ -56,11 +66,11 @@ impl Front {
         for ends in ends.chunks(GROUP) {
             self.want(text, start, ends);
             let known = pending.known.len();
-            reserve(&mut pending.known, ends.len() * INLINE_IDS + 1);
+            reserve(&mut pending.known, ends.len() * MOST + WIDTH);
             let room: *mut u32 = pending.known.spare_capacity_mut().as_mut_ptr().cast();
             let (mut nth, mut count) = (0, 0);
             loop {
-                // SAFETY: there is room for as many ids as so many words can have here, and for a value behind them.
+                // SAFETY: there is room for as many ids as so many words can have here, and for what is written behind them.
                 (nth, count) = unsafe { self.copy_known(nth, ends.len(), room, count) };
                 if nth == ends.len() {
                     break;
@@ -86,7 +96,7 @@ impl Front {
         let within = |nth: &usize| start_of(*nth) + hash::INLINE <= text.len();
         let last = (0..ends.len()).rev().find(within).map_or(0, |nth| nth + 1);
         let (most, rest) = ends.split_at(last);
-        let Front { slots, instructions, wanted } = self;
+        let Front { slots, instructions, wanted, .. } = self;
         let (keys, rest_of_keys) = wanted.keys.split_at_mut(last);
         let (lines, rest_of_lines) = wanted.lines.split_at_mut(last);
         match instructions {
@@ -110,15 +120,15 @@ impl Front {
     /// comes that is not known; returns which, and how many ids are then there.
     ///
     /// # Safety
-    /// There is room at `to` for `end` times [`INLINE_IDS`] ids and one more.
+    /// There is room at `to` for `end` times [`MOST`] ids and [`WIDTH`] more.
     #[inline(always)]
     unsafe fn copy_known(&self, nth: usize, end: usize, to: *mut u32, count: usize) -> (usize, usize) {
         if self.instructions != Instructions::Portable {
             // SAFETY: the processor has what it needs, and the contract is the same.
-            unsafe { fast::copy_known(self.slots.lines(), &self.wanted, nth, end, to, count) }
+            unsafe { fast::copy_known((self.slots.lines(), self.packing), &self.wanted, nth..end, to, count) }
         } else {
             // SAFETY: the contract is the same.
-            unsafe { copy_known(self.slots.lines(), &self.wanted, nth, end, to, count) }
+            unsafe { copy_known((self.slots.lines(), self.packing), &self.wanted, nth..end, to, count) }
         }
     }
 
@@ -157,9 +167,7 @@ impl Front {
     /// Has the word at hand from now on.
     #[inline]
     pub(super) fn keep(&mut self, key: Key, value: Value) {
-        // Room is made for so many.
-        let number = value[INLINE_IDS];
-        assert!(number as usize <= INLINE_IDS || number >= BESIDE, "{number} ids in a slot");
+        debug_assert!(matches!(value.known(), Known::Here(_) | Known::Beside(..)));
         if self.slots.is_full() {
             self.slots.clear();
         }
@@ -230,10 +238,9 @@ fn want(
 /// As there.
 #[inline(never)]
 unsafe fn copy_known(
-    table: &[Line],
+    (table, packing): (&[Line], Packing),
     wanted: &Wanted,
-    mut nth: usize,
-    end: usize,
+    Range { start: mut nth, end }: Range<usize>,
     to: *mut u32,
     mut count: usize,
 ) -> (usize, usize) {
@@ -241,14 +248,13 @@ unsafe fn copy_known(
         let Line { keys, values } = &table[line as usize / size_of::<Line>()];
         // Which it is cannot be foretold.
         let slot = usize::from(keys[1] == *key);
-        let number = values[slot][INLINE_IDS];
-        if keys[slot] != *key || number >= BESIDE {
+        let number = values[slot].kind();
+        if keys[slot] != *key || number >= ELSEWHERE {
             break;
         }
-        // All are written, whatever the count: that costs less than to ask.
         // SAFETY: by the contract of the function.
-        unsafe { to.add(count).copy_from_nonoverlapping(values[slot].as_ptr(), values[slot].len()) };
-        count += number as usize;
+        unsafe { values[slot].write(packing, to.add(count)) };
+        count += usize::from(number);
         nth += 1;
     }
     (nth, count)
