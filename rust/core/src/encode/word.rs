@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::lanes::{self, Joined, Joiner, PADDING};
 use super::memo::Memo;
 use super::splits::Splits;
-use crate::merges::{LIMIT, NEVER, PairTable};
+use crate::merges::{NEVER, NO_KEY, PLACES, PairTable};
 use crate::vocab::Vocab;
 
 /// Longer words are joined in windows of this many bytes.
@@ -145,8 +145,9 @@ impl Bpe {
         let mut ranks = std::mem::take(heap).into_vec();
         ranks.clear();
         for (i, &byte) in word.iter().enumerate() {
-            let rank = word.get(i + 1).map_or(LIMIT, |&next| self.pairs.rank_of_bytes([byte, next]));
-            let rank = if rank < LIMIT { rank } else { NEVER };
+            let next = word.get(i + 1).map(|&next| u16::from_le_bytes([byte, next]));
+            let key = next.map_or(NO_KEY, |two| self.pairs.key_of_bytes(two));
+            let rank = if key < NO_KEY { key / PLACES } else { NEVER };
             if rank != NEVER {
                 ranks.push(Reverse(u64::from(rank) << 32 | i as u64));
             }

@@ -26,6 +26,10 @@ const NO_JOIN: Join = Join { rank: NEVER, id: 0 };
 
 /// Ids of tokens that join, and ranks, are below this: a rank and a place in a word fit a number of 32 bits.
 pub(crate) const LIMIT: u32 = (1 << 21) - 1;
+/// A key is a rank times this: below it is room for a place in a word.
+pub(crate) const PLACES: u32 = 64;
+/// From here on keys are of pairs that do not join.
+pub(crate) const NO_KEY: u32 = LIMIT * PLACES;
 
 /// A token that pairs are looked for with.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +50,8 @@ pub(crate) struct PairTable {
     joined: Vec<Token>,
     /// By byte.
     byte_tokens: Box<[Token; 256]>,
-    /// By the two bytes as a little-endian number: the rank, or [`LIMIT`].
-    byte_ranks: Box<[u32; 1 << 16]>,
+    /// By the two bytes as a little-endian number: the key.
+    byte_keys: Box<[u32; 1 << 16]>,
 }
 
 impl PairTable {
@@ -76,14 +80,15 @@ impl PairTable {
         }
         let rows = Rows::new(&pairs.listed);
         let token = |id| Token { id, row: rows.start(id) };
-        let rank = |left: u8, right: u8| {
-            rank_in(&rows, token(byte_ids[usize::from(left)]), token(byte_ids[usize::from(right)]))
+        let key = |two: [u8; 2]| {
+            let [left, right] = two.map(|byte| byte_ids[usize::from(byte)]);
+            rows.key_at(rows.place(rows.start(left), left, right))
         };
-        let byte_ranks = (0..=u16::MAX).map(|two| rank(two as u8, (two >> 8) as u8)).collect::<Box<[u32]>>();
+        let byte_keys = (0..=u16::MAX).map(|two| key(two.to_le_bytes())).collect::<Box<[u32]>>();
         Ok(PairTable {
             joined: pairs.joined.iter().map(|&id| token(id)).collect(),
             byte_tokens: Box::new(byte_ids.map(token)),
-            byte_ranks: byte_ranks.try_into().unwrap_or_else(|_| unreachable!("there are 65,536 pairs of bytes")),
+            byte_keys: byte_keys.try_into().unwrap_or_else(|_| unreachable!("there are 65,536 pairs of bytes")),
             rows,
         })
     }
@@ -91,13 +96,13 @@ impl PairTable {
     /// What the tokens join to; rank [`NEVER`] when they don't.
     #[inline(always)]
     pub(crate) fn find(&self, left: u32, right: u32) -> Join {
-        match self.rows.rank_at(self.rows.place(self.rows.start(left), left, right)) {
+        match self.rows.key_at(self.rows.place(self.rows.start(left), left, right)) / PLACES {
             rank if rank < LIMIT => Join { rank, id: self.joined(rank).id },
             _ => NO_JOIN,
         }
     }
 
-    /// The first of two steps of finding the rank of a pair, for whoever has something else to do before the memory has
+    /// The first of two steps of finding the key of a pair, for whoever has something else to do before the memory has
     /// come, which is asked for.
     #[inline(always)]
     pub(crate) fn ask(&self, left: Token, right: Token) -> Place {
@@ -106,10 +111,10 @@ impl PairTable {
         place
     }
 
-    /// The second step: the rank, or [`LIMIT`] where the pair does not join.
+    /// The second step.
     #[inline(always)]
-    pub(crate) fn rank_at(&self, place: Place) -> u32 {
-        self.rows.rank_at(place)
+    pub(crate) fn key_at(&self, place: Place) -> u32 {
+        self.rows.key_at(place)
     }
 
     /// Asks for the memory of what the pair of that rank joins to.
@@ -130,10 +135,10 @@ impl PairTable {
         self.byte_tokens[usize::from(byte)]
     }
 
-    /// The rank of a pair of bytes, or [`LIMIT`] where it does not join.
+    /// The key of a pair of bytes, which are the little-endian number `two`.
     #[inline(always)]
-    pub(crate) fn rank_of_bytes(&self, two: [u8; 2]) -> u32 {
-        self.byte_ranks[usize::from(u16::from_le_bytes(two))]
+    pub(crate) fn key_of_bytes(&self, two: u16) -> u32 {
+        self.byte_keys[usize::from(two)]
     }
 
     /// The pairs (left, right, what they join to) in order of rank.
@@ -156,19 +161,18 @@ impl PairTable {
     }
 
     fn pairs(&self) -> impl Iterator<Item = (u32, u32, Join)> {
-        self.rows.pairs().map(|(left, right, rank)| (left, right, Join { rank, id: self.joined(rank).id }))
+        self.rows.pairs().map(|(left, right, key)| {
+            let rank = key / PLACES;
+            (left, right, Join { rank, id: self.joined(rank).id })
+        })
     }
-}
-
-fn rank_in(rows: &Rows, left: Token, right: Token) -> u32 {
-    rows.rank_at(rows.place(left.row, left.id, right.id))
 }
 
 /// Pairs being listed.
 #[derive(Default)]
 struct Pairs {
     ranks: FxHashMap<(u32, u32), u32>,
-    /// Left, right and rank of each.
+    /// Left, right and key of each.
     listed: Vec<(u32, u32, u32)>,
     /// By rank: the id of what the pair joins to.
     joined: Vec<u32>,
@@ -210,7 +214,7 @@ impl Pairs {
             });
         }
         self.ranks.insert((left, right), join.rank);
-        self.listed.push((left, right, join.rank));
+        self.listed.push((left, right, join.rank * PLACES));
         let rank = join.rank as usize;
         self.joined.resize(self.joined.len().max(rank + 1), 0);
         self.joined[rank] = join.id;

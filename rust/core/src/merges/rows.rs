@@ -1,10 +1,10 @@
-//! Pairs of numbers to ranks, by row displacement: a table of all pairs has a row for each left number, which is nearly empty,
+//! Pairs of numbers to keys, by row displacement: a table of all pairs has a row for each left number, which is nearly empty,
 //! and the rows are laid over each other so that no two entries meet (Tarjan and Yao, "Storing a sparse table", 1979).
 //!
 //! A look-up is one addition and one read of 8 bytes, whether the pair is there or not. (A hash table of buckets of 32 bytes,
 //! which was here before, took four times as many instructions.)
 
-use super::LIMIT;
+use super::NO_KEY;
 use crate::memory::prefetch;
 
 /// Where a pair is looked for, and its left number.
@@ -30,15 +30,15 @@ pub(super) struct Rows {
     end: u32,
 }
 
-/// The rank of a pair, whose right number is the place in the row of its left one.
+/// The key of a pair, whose right number is the place in the row of its left one.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     left: u32,
-    rank: u32,
+    key: u32,
 }
 
 impl Rows {
-    /// The rows of `pairs`, which are all different: left, right and rank, all below [`LIMIT`].
+    /// The rows of `pairs`, which are all different: left, right and key, which is below [`NO_KEY`].
     pub(super) fn new(pairs: &[(u32, u32, u32)]) -> Rows {
         let mut pairs = pairs.to_vec();
         pairs.sort_unstable();
@@ -52,9 +52,9 @@ impl Rows {
         }
         let end = pairs.iter().map(|pair| pair.1 + 1).max().unwrap_or(0);
         let len = starts.iter().max().map_or(0, |&last| last as usize) + end as usize + 1;
-        let mut entries = vec![Entry { left: NO_NUMBER, rank: LIMIT }; len];
-        for (left, right, rank) in pairs {
-            entries[(starts[left as usize] + right) as usize] = Entry { left, rank };
+        let mut entries = vec![Entry { left: NO_NUMBER, key: NO_KEY }; len];
+        for (left, right, key) in pairs {
+            entries[(starts[left as usize] + right) as usize] = Entry { left, key };
         }
         Rows { starts, entries, end }
     }
@@ -76,19 +76,19 @@ impl Rows {
         prefetch(&self.entries, place.index as usize);
     }
 
-    /// The rank of a pair, or [`LIMIT`].
+    /// The key of a pair, or [`NO_KEY`].
     #[inline(always)]
-    pub(super) fn rank_at(&self, place: Place) -> u32 {
-        let Entry { left, rank } = self.entries[place.index as usize];
+    pub(super) fn key_at(&self, place: Place) -> u32 {
+        let Entry { left, key } = self.entries[place.index as usize];
         // Whether the pair is there cannot be foretold: no branch.
-        std::hint::select_unpredictable(left == place.left, rank, LIMIT)
+        std::hint::select_unpredictable(left == place.left, key, NO_KEY)
     }
 
-    /// All pairs: left, right and rank.
+    /// All pairs: left, right and key.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (u32, u32, u32)> {
-        self.entries.iter().enumerate().filter_map(|(at, &Entry { left, rank })| {
+        self.entries.iter().enumerate().filter_map(|(at, &Entry { left, key })| {
             let right = at as u32 - self.starts.get(left as usize)?;
-            Some((left, right, rank))
+            Some((left, right, key))
         })
     }
 }
@@ -169,17 +169,17 @@ mod tests {
             pairs in prop::collection::btree_map((0u32..90, prop_oneof![0u32..90, 300u32..900]), 0u32..1000, 0..700),
             strangers in prop::collection::vec((0u32..200, prop_oneof![0u32..1000, Just(u32::MAX)]), 100),
         ) {
-            let listed: Vec<_> = pairs.iter().map(|(&(left, right), &rank)| (left, right, rank)).collect();
+            let listed: Vec<_> = pairs.iter().map(|(&(left, right), &key)| (left, right, key)).collect();
             let rows = Rows::new(&listed);
-            let find = |left, right| rows.rank_at(rows.place(rows.start(left), left, right));
-            for ((left, right), rank) in &pairs {
-                prop_assert_eq!(find(*left, *right), *rank);
+            let find = |left, right| rows.key_at(rows.place(rows.start(left), left, right));
+            for ((left, right), key) in &pairs {
+                prop_assert_eq!(find(*left, *right), *key);
             }
             for (left, right) in strangers {
-                prop_assert_eq!(find(left, right), pairs.get(&(left, right)).copied().unwrap_or(LIMIT));
+                prop_assert_eq!(find(left, right), pairs.get(&(left, right)).copied().unwrap_or(NO_KEY));
             }
-            prop_assert_eq!(rows.rank_at(NOWHERE), LIMIT);
-            let back: BTreeMap<_, _> = rows.pairs().map(|(left, right, rank)| ((left, right), rank)).collect();
+            prop_assert_eq!(rows.key_at(NOWHERE), NO_KEY);
+            let back: BTreeMap<_, _> = rows.pairs().map(|(left, right, key)| ((left, right), key)).collect();
             prop_assert_eq!(back, pairs);
         }
     }
