@@ -30,21 +30,23 @@ pub type Merge = (Vec<u8>, Vec<u8>);
 ///
 /// A token that is not among the joined ones cannot be made from bytes; it is found as a whole word only.
 pub fn by_rank(vocab: &[(Vec<u8>, u32)]) -> Vec<Merge> {
+    splits_by_rank(vocab).map(|(token, _, mid)| (token[..mid].to_vec(), token[mid..].to_vec())).collect()
+}
+
+/// [`by_rank`]: the joined token, its rank, and where in it the right part begins.
+pub fn splits_by_rank(vocab: &[(Vec<u8>, u32)]) -> impl Iterator<Item = (&[u8], u32, usize)> {
     let ranks: FxHashMap<&[u8], u32> = vocab.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
     let longest = vocab.iter().map(|(token, _)| token.len()).max().unwrap_or(0);
     // A byte that never occurs in text may be missing; a token with it is not made either.
-    let whole = |token: &&(Vec<u8>, u32)| token.0.iter().all(|byte| ranks.contains_key([*byte].as_slice()));
-    vocab
-        .iter()
-        .filter(whole)
-        .filter_map(|(token, _)| {
-            let rank = |start: usize, _: usize, end: usize| {
-                if end - start > longest { None } else { ranks.get(&token[start..end]).copied() }
-            };
-            let (left, right) = token.split_at(last_split(token.len(), rank)?);
-            Some((left.to_vec(), right.to_vec()))
-        })
-        .collect()
+    vocab.iter().filter_map(move |(token, id)| {
+        if !token.iter().all(|byte| ranks.contains_key([*byte].as_slice())) {
+            return None;
+        }
+        let rank = |start: usize, _: usize, end: usize| {
+            if end - start > longest { None } else { ranks.get(&token[start..end]).copied() }
+        };
+        Some((token.as_slice(), *id, last_split(token.len(), rank)?))
+    })
 }
 
 /// Those of the listed merges that can ever happen, in their order. No merge is listed twice.

@@ -70,9 +70,8 @@ impl PairTable {
             // One pair a token instead of all its splits: the others never stand side by side, and a table of them all
             // would be three times the size.
             Merges::ByRank => {
-                for (left, right) in live::by_rank(&definition.vocab) {
-                    let ids = (vocab.id(&left), vocab.id(&right), vocab.id(&[left.as_slice(), &right].concat()));
-                    if let (Some(left), Some(right), Some(id)) = ids {
+                for (token, id, mid) in live::splits_by_rank(&definition.vocab) {
+                    if let (Some(left), Some(right)) = (vocab.id(&token[..mid]), vocab.id(&token[mid..])) {
                         pairs.insert(left, right, Join { rank: id, id })?;
                     }
                 }
