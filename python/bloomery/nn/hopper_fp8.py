@@ -56,7 +56,7 @@ def gated_product_gradient(
     return of_joint, (of_joint * inverses).to(torch.float8_e4m3fn)
 
 
-def gradient_scales(gradient_norms: Tensor, weight: Tensor, x_norms: Tensor, joint_weight: Tensor) -> Tensor:
+def gradient_scales(gradient_norms: Tensor, weight: Tensor, x_norm: float, joint_weight: Tensor) -> Tensor:
     """Scales for `gated_product_gradient`, by a bound that follows from the norms of what it is computed of.
 
     The largest number of a row is not known while it is computed. As numbers in 8 bits have an exponent of their own,
@@ -65,7 +65,7 @@ def gradient_scales(gradient_norms: Tensor, weight: Tensor, x_norms: Tensor, joi
     Args:
         gradient_norms: [N, 1], of the rows of the gradient.
         weight: [K, F].
-        x_norms: [N, 1], of the rows of what `joint` is the product of.
+        x_norm: The largest of the rows of what `joint` is the product of.
         joint_weight: [2·F, K].
 
     Returns:
@@ -74,7 +74,7 @@ def gradient_scales(gradient_norms: Tensor, weight: Tensor, x_norms: Tensor, joi
     largest, joint_largest = (
         each.float().square().sum(dim).amax().sqrt() for each, dim in ((weight, 0), (joint_weight, 1))
     )
-    return (_STEEPEST * gradient_norms * largest * x_norms * joint_largest).clamp(min=1e-30) / _LARGEST
+    return (_STEEPEST * gradient_norms * largest * x_norm * joint_largest).clamp(min=1e-30) / _LARGEST
 
 
 @gated_product_gradient.register_fake  # pyright: ignore[reportUnknownMemberType] - untyped in torch
