@@ -57,10 +57,11 @@ def test_joint_products_are_those_of_the_maps_one_by_one(tiny: TransformerConfig
         loss = cross_entropy(model(tokens), tokens)
         found.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
     exact, apart, together = found
-    # Gradients that are rounded as one row have another scale than each by itself, and rounding another error.
+    # Gradients that are rounded as one row have another scale than each by itself, and rounding another error; and as
+    # one product queries, keys and values are themselves in 8 bits.
     for name, *gradients in zip(["loss", *dict(model.named_parameters())], exact, apart, together, strict=True):
         noise = relative_error(gradients[1], gradients[0])
-        assert relative_error(gradients[2], gradients[0]) < 1.5 * noise + 0.01, name
+        assert relative_error(gradients[2], gradients[0]) < 1.5 * noise + 0.1, name
         assert noise < 0.2
 
 

@@ -46,8 +46,9 @@ def test_in_8_bits_errors_are_those_without(tiny: TransformerConfig, *, compiled
         forward = torch.compile(model, backend="aot_eager") if compiled and enabled else model
         logits = forward(tokens)
         found.append((logits, *torch.autograd.grad(cross_entropy(logits, tokens), list(model.parameters()))))
-    # Forwards nothing is in 8 bits.
-    torch.testing.assert_close(found[2][0], found[0][0], rtol=1e-4, atol=1e-5)
+    # Forwards queries, keys and values are in 8 bits.
+    torch.testing.assert_close(found[2][0], found[1][0], rtol=1e-4, atol=1e-5)
+    assert 0 < (found[2][0] - found[0][0]).norm() < 0.05 * found[0][0].norm()
     for name, exact, without, ours in zip(model.state_dict(), *(each[1:] for each in found), strict=True):
         if name == "lm_head.weight":
             continue  # outside linear_cross_entropy it is not in 8 bits
@@ -58,12 +59,12 @@ def test_in_8_bits_errors_are_those_without(tiny: TransformerConfig, *, compiled
 def test_gradients_of_the_gate_stay_within_their_bound() -> None:
     # Rows and columns of very different size, and a row of the gradient that is all zeros.
     spread = torch.logspace(-4, 2, 40).unsqueeze(1)
-    x, gradient = torch.randn(40, 32) * spread, torch.randn(40, 32) * spread.flip(0)
+    x, gradient = torch.randn(40, 32), torch.randn(40, 32) * spread
     gradient[3] = 0
     joint_weight, weight = torch.randn(96, 32) * torch.logspace(-2, 0, 96).unsqueeze(1), torch.randn(32, 48)
     joint, _ = hopper.gated_product(x, joint_weight)
-    norms = [torch.linalg.vector_norm(each, dim=1, keepdim=True) for each in (gradient, x)]
-    scales = hopper_fp8.gradient_scales(norms[0], weight, norms[1], joint_weight)
+    norms, x_norms = (torch.linalg.vector_norm(each, dim=1, keepdim=True) for each in (gradient, x))
+    scales = hopper_fp8.gradient_scales(norms, weight, x_norms.amax().item(), joint_weight)
     exact, numbers = hopper_fp8.gated_product_gradient(
         *rounded(gradient), *rounded(weight.T.contiguous()), joint, scales.reciprocal()
     )

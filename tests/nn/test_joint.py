@@ -81,20 +81,33 @@ def test_models_are_equal_with_and_without(tiny: TransformerConfig, switches: di
 # Triton's interpreter runs the kernels without a GPU; it is chosen when triton is imported.
 _KERNELS = """
 import torch
+import triton.language as tl
 from bloomery.nn import RotaryPositionalEmbedding, fp8, triton_kernels, triton_loss
 from bloomery.nn.joint import gate, turned
 from bloomery.nn.linear_loss import loss_and_gradient
 
 torch.manual_seed(0)
-triton_loss._BLOCKS = ((256, 4), (64, 4))
-for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
+
+
+def packed(assembly, constraints, numbers, **options):
+    # What the assembly does, which it has no GPU for.
+    a, b, c, d = (each.to(tl.uint8, bitcast=True).to(tl.int32) for each in numbers)
+    return a | b << 8 | c << 16 | d << 24
+
+
+tl.inline_asm_elementwise = packed
+triton_loss._BLOCKS = ((256, 4), (128, 4))
+for vocab_size, width in ((300, 384), (256, 256), (200, 256), (40, 128)):
     logits, targets = 3 * torch.randn(5, width), torch.randint(vocab_size, (5,))
     expected = loss_and_gradient(logits, targets, vocab_size)
     loss, log_totals = triton_loss.loss(logits, targets, vocab_size)
     torch.testing.assert_close(loss, expected[0])
-    gradient, transposed = triton_loss.rounded_gradient(logits, targets, log_totals, vocab_size, 128, 15)
+    place = torch.full((width, 256), 7.0).to(torch.float8_e5m2)
+    transposed = place[:, 128:]
+    gradient = triton_loss.rounded_gradient(logits, targets, log_totals, vocab_size, 15, transposed)
     assert torch.equal(transposed[:, :5].T.float(), gradient.float())
     assert not transposed[:, 5:].float().any()
+    assert (place[:, :128].float() == 7).all()
     assert not gradient[:, vocab_size:].float().any()
     # Up or down to one of the two numbers of 8 bits beside it, and right in the mean.
     found = gradient.float() / 2**15
@@ -104,6 +117,7 @@ for vocab_size, width in ((300, 320), (256, 256), (200, 256), (40, 64)):
 
 x, scale = torch.randn(5000), torch.tensor(0.3)
 torch.testing.assert_close(triton_kernels.scale_(x.clone(), scale), x * scale)
+assert torch.equal(triton_kernels.scale_(x.clone(), torch.tensor(1.0)), x)
 
 cos, sin = RotaryPositionalEmbedding(100.0, 8, 7).tables(5)
 joint = torch.randn(2, 5, 3 * 24, requires_grad=True)

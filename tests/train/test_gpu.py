@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bloomery.nn.linear_loss import loss_and_gradient
 from bloomery.train import RunConfig
 from bloomery.train.runtime import Runtime
 from bloomery.train.step import TrainStep
@@ -79,3 +80,26 @@ def test_deterministic_gradients_are_the_same_twice(make_config: MakeConfig, pre
     )
     for name, gradient in first.items():
         assert torch.equal(gradient, second[name]), name
+
+
+@pytest.mark.parametrize("tokens", (512, 300))
+def test_the_rounded_gradient_of_logits(tokens: int) -> None:
+    if torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("this GPU has no units for 8-bit numbers")
+    from bloomery.nn import triton_loss
+
+    vocab_size, width = 5003, 5120
+    logits = torch.randn(tokens, width, dtype=torch.bfloat16, device="cuda") * 3
+    targets = torch.randint(vocab_size, (tokens,), device="cuda")
+    loss, log_totals = triton_loss.loss(logits, targets, vocab_size)
+    transposed = torch.full((width, 1024), 7.0, device="cuda").to(torch.float8_e5m2)
+    found = triton_loss.rounded_gradient(logits, targets, log_totals, vocab_size, 15, transposed[:, 512:])
+    expected_loss, expected = loss_and_gradient(logits.float(), targets, vocab_size)
+    torch.testing.assert_close(loss, expected_loss)
+    # Up or down, by chance that is another where an exponential differs by a bit.
+    error = found.float() * 2.0**-15 - expected
+    assert (error.abs() <= 0.25 * expected.abs() + 2.0**-31).all()
+    assert error.sum().abs() < 0.001 * expected.abs().sum()
+    assert torch.equal(transposed[:, 512 : 512 + tokens].float(), found.float().T)
+    assert not transposed[:, 512 + tokens :].float().any()
+    assert (transposed[:, :512].float() == 7).all()

@@ -1,4 +1,6 @@
-"""The joint products of a layer with gradients in 8 bits, each as one function with what follows it.
+"""The joint products of a layer in 8 bits, each as one function with what follows it.
+
+Queries, keys and values are computed in 8 bits; else what is so computed are gradients; see `fp8`.
 
 What comes out of RoPE's gradient and of that of SwiGLU's gate goes into a product in 8 bits. On a GPU the kernels that
 compute them give it in 8 bits too: rounding what they gave would take another pass through memory for each.
@@ -35,7 +37,7 @@ def fp8_swiglu(x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
 
 
 def fp8_heads(x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`heads` with the gradient of x in 8 bits.
+    """`heads` with its product and the gradient of x in 8 bits; see `fp8` for what that costs.
 
     Args:
         x: [B, T, K].
@@ -72,7 +74,7 @@ class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, joint_weight: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, joint_weight, cos, sin)
-        joint = in_dtype(x @ joint_weight.to(x.dtype).T, x.dtype)
+        joint = product(rounded(x.flatten(0, -2)), rounded(joint_weight), x.dtype).reshape(*x.shape[:-1], -1)
         if joint.is_cuda and KERNELS:
             return split_and_turn(joint, cos, sin)
         q, k, v = joint.chunk(3, -1)

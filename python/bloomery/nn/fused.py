@@ -17,6 +17,7 @@ from bloomery.nn.hopper import (
     gated_product_gradient,
     turned_product,
 )
+from bloomery.nn.hopper_fp8 import turned_product as turned_product_fp8
 from bloomery.nn.joint import added_product
 from bloomery.nn.rope import RotaryPositionalEmbedding
 
@@ -31,7 +32,7 @@ def fused_attention(
         joint_weight: [3·H·D, K]: of queries, keys, values of all heads.
         rope: Turns queries and keys.
         num_heads: H.
-        fp8: Whether the gradient of x is a product in 8 bits, as `fp8_heads` has it.
+        fp8: Whether the joint product and the gradient of x are in 8 bits, as `fp8_heads` has them.
 
     Returns:
         [B, T, H·D].
@@ -74,7 +75,11 @@ class _Attention(torch.autograd.Function):
         num_heads: int,
         fp8: bool,  # noqa: FBT001 - torch passes by position
     ) -> Tensor:
-        joint = turned_product(x.flatten(0, -2), joint_weight.to(x.dtype), positions, turns)
+        rows = x.flatten(0, -2)
+        if fp8:
+            joint = turned_product_fp8(*rounded(rows), *rounded(joint_weight), positions, turns, x.dtype)
+        else:
+            joint = turned_product(rows, joint_weight.to(x.dtype), positions, turns)
         joint = joint.reshape(*x.shape[:-1], -1)
         y, log_sums = attend(joint, num_heads)
         ctx.save_for_backward(x, joint_weight, cos, sin, joint, y, log_sums)

@@ -3,6 +3,7 @@
 Shapes: K is the model's width, F a feed-forward network's, M the width of an output.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -21,7 +22,10 @@ def fp8_add_linear(residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 
 
 def fp8_fused_swiglu(residual: Tensor, x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:
-    """`fused.fused_swiglu` with the gradients of the residual and of x by products in 8 bits."""
+    """`fused.fused_swiglu` with the gradients of the residual and of x by products in 8 bits.
+
+    Rows of x have a root mean square of 1 at most, as `normalized` gives them.
+    """
     y: Tensor = _SwiGLU.apply(residual, x, joint_weight, weight)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
     return y
 
@@ -45,14 +49,15 @@ class _SwiGLU(torch.autograd.Function):
     def forward(ctx: Any, residual: Tensor, x: Tensor, joint_weight: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         rows = x.flatten(0, -2)
         joint, gated = gated_product(rows, joint_weight.to(x.dtype))
-        ctx.save_for_backward(x, joint_weight, weight, joint, gated, _norms(rows))
+        ctx.save_for_backward(x, joint_weight, weight, joint, gated)
         return added_product(residual, gated.reshape(*x.shape[:-1], -1), weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, joint_weight, weight, joint, gated, norms = ctx.saved_tensors
+        x, joint_weight, weight, joint, gated = ctx.saved_tensors
         rows = gradient.flatten(0, -2)
-        scales = gradient_scales(_norms(rows), weight, norms, joint_weight)
+        # Norms of the rows of x would be read off them here again: they are not kept until now by compiled code.
+        scales = gradient_scales(_norms(rows), weight, math.sqrt(x.shape[-1]), joint_weight)
         of_joint, numbers = gated_product_gradient(
             *rounded(rows), *rounded(weight.T.contiguous()), joint, scales.reciprocal()
         )

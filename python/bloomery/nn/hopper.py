@@ -6,7 +6,7 @@ brackets: gate 624 µs (601 + 266), its gradient 545 (324 + 446), queries, keys 
 FlashAttention's gradient of attention took 870 µs and leaves the parts side by side (cuDNN's 1,109, and 203 to join
 them); its forward pass took 391 where cuDNN's took 298, which is therefore used.
 
-In 8 bits the product that ends in the gate's gradient is that of `hopper_fp8`.
+In 8 bits the products that end in RoPE and in the gate's gradient are those of `hopper_fp8`.
 
 The configurations are the best of 18 measured at the two shapes under docs. QuACK would try them at the start of every
 run, for a minute.
@@ -71,10 +71,14 @@ def turned_product(x: Tensor, weight: Tensor, positions: Tensor, turns: Tensor) 
             x, weight.T, out={"D": y}, pos=positions, freq=turns, **options
         )
         return y
-    y = x @ weight.T
+    return turned_by(x @ weight.T, positions, turns)
+
+
+def turned_by(y: Tensor, positions: Tensor, turns: Tensor) -> Tensor:
+    """What `turned_product` makes of a product, without a GPU."""
     first, second = y[:, ::2], y[:, 1::2]
     angles = 2 * math.pi * positions.double().unsqueeze(-1) * (turns[::2].double() + turns[1::2])
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = angles.cos().to(y.dtype), angles.sin().to(y.dtype)
     return torch.stack((first * cos - second * sin, first * sin + second * cos), -1).flatten(-2)
 
 

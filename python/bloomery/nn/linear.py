@@ -1,6 +1,7 @@
 """A linear map without bias, and several of one input as one product."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,14 +74,33 @@ def joint_linear(x: Tensor, *linears: Linear) -> Tensor:
     return _product(x, joint_weight(*linears), fp8=linears[0].fp8)
 
 
-def joint_weight(*linears: Linear, gain: Tensor | None = None, by_turns: bool = False) -> Tensor:
-    """The weights of maps of one input, one below the other or a row of each by turns: [sum of outputs, in_features].
+def joint_weight(*linears: Linear, gain: Tensor | None = None) -> Tensor:
+    """The weights of maps of one input, one below the other: [sum of outputs, in_features].
 
     Those of an input that is still to be multiplied by a gain [in_features] are multiplied by it instead.
     """
-    weights: list[Tensor] = [linear.weight for linear in linears]
-    weight = torch.stack(weights, 1).flatten(0, 1) if by_turns else torch.cat(weights)
+    weight = torch.cat([linear.weight for linear in linears])
     return weight if gain is None else weight * gain
+
+
+def joint_weight_by_turns(first: Linear, second: Linear, gain: Tensor) -> Tensor:
+    """As `joint_weight`, a row of each by turns."""
+    weight: Tensor = _ByTurns.apply(first.weight, second.weight, gain)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - untyped in torch
+    return weight
+
+
+class _ByTurns(torch.autograd.Function):
+    # Without it gradients of the weights are every other row of one, and copied once more where they are summed up.
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, gain: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(first, second, gain)
+        return (torch.stack((first, second), 1) * gain).flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        first, second, gain = ctx.saved_tensors
+        of_first, of_second = gradient[::2], gradient[1::2]
+        return of_first * gain, of_second * gain, (of_first * first + of_second * second).sum(0)
 
 
 def _product(x: Tensor, weight: Tensor, *, fp8: bool) -> Tensor:

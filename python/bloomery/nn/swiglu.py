@@ -9,7 +9,7 @@ from bloomery.nn.functional import silu
 from bloomery.nn.fused import fused_swiglu
 from bloomery.nn.fused_fp8 import fp8_fused_swiglu
 from bloomery.nn.joint import gate
-from bloomery.nn.linear import Linear, joint_linear, joint_weight
+from bloomery.nn.linear import Linear, joint_linear, joint_weight, joint_weight_by_turns
 
 
 class SwiGLU(nn.Module):
@@ -48,7 +48,7 @@ class SwiGLU(nn.Module):
     def add_to(self, residual: Tensor, x: Tensor, gain: Tensor) -> Tensor:
         """Residual + the network of x · gain, by joint products; all [..., d_model] but gain [d_model]."""
         if self.hopper:
-            weight = joint_weight(self.w1, self.w3, gain=gain, by_turns=True)
+            weight = joint_weight_by_turns(self.w1, self.w3, gain)
             return (fp8_fused_swiglu if self.w2.fp8 else fused_swiglu)(residual, x, weight, self.w2.weight)
         weight = joint_weight(self.w1, self.w3, gain=gain)
         if self.w2.fp8:

@@ -29,7 +29,7 @@ class TransformerLM(nn.Module):
 
     Attributes:
         config: The shape.
-        fp8: Whether gradients go through linear maps in 8 bits; see `use_fp8`.
+        fp8: Whether products are in 8 bits, those for gradients above all; see `use_fp8`.
         hopper: Whether kernels for Hopper GPUs are used; see `use_hopper_kernels`.
     """
 
@@ -132,7 +132,8 @@ class TransformerLM(nn.Module):
     def use_fp8(self, *, enabled: bool = True) -> None:
         """Makes gradients go back through the linear maps of every layer by products in 8 bits; see `fp8`.
 
-        The output head does not, but where it is computed together with its loss (`linear_cross_entropy`).
+        Queries, keys and values that are one product (`use_joint_projections`) are computed in 8 bits too. The output
+        head is not, but its gradients are where it is computed together with its loss (`linear_cross_entropy`).
         """
         self.fp8 = enabled
         for module in self.layers.modules():

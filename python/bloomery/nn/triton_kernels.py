@@ -17,12 +17,17 @@ from torch import Tensor
 @triton.jit
 def _scale_kernel(x, scale, count, BLOCK: tl.constexpr):  # noqa: N803
     columns = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    scaled = tl.load(x + columns, mask=columns < count).to(tl.float32) * tl.load(scale)
-    tl.store(x + columns, scaled.to(x.dtype.element_ty), mask=columns < count)
+    factor = tl.load(scale)
+    if factor != 1.0:
+        scaled = tl.load(x + columns, mask=columns < count).to(tl.float32) * factor
+        tl.store(x + columns, scaled.to(x.dtype.element_ty), mask=columns < count)
 
 
 def scale_(x: Tensor, scale: Tensor) -> Tensor:
-    """X, contiguous, times a float32 scalar on the device, in place. Torch's own `mul_` took four times as long."""
+    """X, contiguous, times a float32 scalar on the device, in place; times 1 it is not touched.
+
+    Torch's own `mul_` took four times as long.
+    """
     launch(_scale_kernel, (triton.cdiv(x.numel(), 4096),), x, scale, x.numel(), BLOCK=4096, num_warps=8)
     return x
 

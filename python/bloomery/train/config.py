@@ -87,8 +87,8 @@ class TrainConfig:
     """cpu, cuda, cuda:1, ...; auto takes an accelerator where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "fp8"] = "auto"
     """Of the matrix products; the weights are float32. auto is bfloat16 where the device has units for it. fp8 is
-    bfloat16 with gradients that go back through the layers' linear maps and the output head, and the head's own, by
-    products in 8 bits, for GPUs that have units for those (Hopper, Ada and later)."""
+    bfloat16 with gradients that go back through the layers' linear maps and the output head, the head's own, and
+    queries, keys and values by products in 8 bits, for GPUs that have units for those (Hopper, Ada and later)."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """What each of several processes (torchrun's) holds: with ddp the whole model, with fsdp a shard of its weights,
     gradients and optimizer state, so that a model needs only fit into the memory of all together; a layer's weights are
