@@ -130,17 +130,23 @@ impl Value {
     #[inline(always)]
     pub(super) unsafe fn write(self, packing: Packing, to: *mut u32) {
         // SAFETY: the contract is the same.
-        match packing {
-            Packing::TwoBytes => unsafe { self.unpack::<2>(to) },
-            Packing::ThreeBytes => unsafe { self.unpack::<3>(to) },
+        unsafe {
+            match packing {
+                Packing::TwoBytes => self.unpack::<2>(to),
+                Packing::ThreeBytes => self.unpack::<3>(to),
+            }
         }
     }
 
+    /// [`Value::write`], of ids of so many bytes.
+    ///
+    /// # Safety
+    /// As there.
     #[inline(always)]
     unsafe fn unpack<const B: usize>(self, to: *mut u32) {
         let id = |nth: usize| (self.0 >> (8 * B * nth.min(BYTES / B - 1))) as u32 % (1 << (8 * B));
         let ids: [u32; WIDTH] = std::array::from_fn(id);
-        // SAFETY: by the contract of [`Value::write`].
+        // SAFETY: by the contract of the function.
         unsafe {
             to.cast::<[u32; WIDTH]>().write_unaligned(ids);
             if usize::from(self.kind()) > WIDTH {
