@@ -1,4 +1,4 @@
-"""Linear maps with gradients in 8-bit floating point, for accelerators whose matrix units have it (Hopper, Ada, MI300).
+"""Linear maps with gradients in 8-bit floating point, for GPUs whose matrix units have it (Hopper, Ada and later).
 
 What is in 8 bits was decided by what it costs in loss. Runs of GPT-2 small, the first 150 of 500 steps in common and in
 bfloat16, ended (by the mean of 50 steps) this far behind the one that stayed in bfloat16, in three sets of runs:
