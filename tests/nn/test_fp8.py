@@ -61,7 +61,9 @@ def test_joint_products_are_those_of_the_maps_one_by_one(tiny: TransformerConfig
     # one product queries, keys and values are themselves in 8 bits.
     for name, *gradients in zip(["loss", *dict(model.named_parameters())], exact, apart, together, strict=True):
         noise = relative_error(gradients[1], gradients[0])
-        assert relative_error(gradients[2], gradients[0]) < 1.5 * noise + 0.1, name
+        # A model this narrow makes 0.06 of that at most, and of the loss a thousandth.
+        forwards = 0.005 if name == "loss" else 0.08
+        assert relative_error(gradients[2], gradients[0]) < 1.5 * noise + forwards, name
         assert noise < 0.2
 
 
