@@ -91,10 +91,10 @@ fn encode_and_decode(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group("encode");
             group.sample_size(10).throughput(Throughput::Bytes(text.len() as u64));
             group.bench_function(BenchmarkId::new(vocabulary, name), |bencher| {
-                bencher.iter(|| tokenizer.encode(black_box(text), &Allowed::All).map(|ids| ids.len()));
+                bencher.iter(|| tokenizer.encode::<u32>(black_box(text), &Allowed::All).map(|ids| ids.len()));
             });
             group.finish();
-            let Ok(ids) = tokenizer.encode(text, &Allowed::All) else { continue };
+            let Ok(ids) = tokenizer.encode::<u32>(text, &Allowed::All) else { continue };
             let mut group = criterion.benchmark_group("decode");
             group.sample_size(10).throughput(Throughput::Elements(ids.len() as u64));
             group.bench_function(BenchmarkId::new(vocabulary, name), |bencher| {
@@ -105,7 +105,7 @@ fn encode_and_decode(criterion: &mut Criterion) {
         let hundred =
             "A hundred bytes of ordinary English text, as somebody might type it into a prompt: hello, and bye!!!";
         criterion.bench_function(&format!("encode/{vocabulary}/100 bytes"), |bencher| {
-            bencher.iter(|| tokenizer.encode(black_box(hundred), &Allowed::All).map(|ids| ids.len()));
+            bencher.iter(|| tokenizer.encode::<u32>(black_box(hundred), &Allowed::All).map(|ids| ids.len()));
         });
     }
 }

@@ -13,6 +13,7 @@ __all__ = ["Cutter", "EncodeIterator", "Engine", "Progress", "StreamDecoder", "T
 __version__: str
 
 _Ids: TypeAlias = Iterable[SupportsIndex] | NDArray[np.integer[Any]]
+_IdArray: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 _Callback: TypeAlias = Callable[[Progress], object]
 _Path: TypeAlias = str | os.PathLike[str]
 # Or a part of a file: its name, where its bytes are, the offset of the first of those in the whole, start and end of
@@ -189,10 +190,11 @@ class Tokenizer:
         text: str | bytes,
         allowed_special: str | Collection[str] = "all",
         *,
+        dtype: str | None = None,
         errors: str = "strict",
         num_threads: int | None = None,
-    ) -> NDArray[np.uint32]:
-        """Encode text to a uint32 array of shape (tokens,)."""
+    ) -> _IdArray:
+        """Encode text to an array of shape (tokens,): of uint16 where the vocabulary fits, else of uint32."""
 
     def count(
         self,
@@ -216,9 +218,10 @@ class Tokenizer:
         *,
         as_lists: Literal[False] = False,
         allowed_special: str | Collection[str] = "all",
+        dtype: str | None = None,
         errors: str = "strict",
         num_threads: int | None = None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...
+    ) -> tuple[_IdArray, NDArray[np.int64]]: ...
     @overload
     def encode_batch(
         self,
@@ -226,6 +229,7 @@ class Tokenizer:
         *,
         as_lists: Literal[True],
         allowed_special: str | Collection[str] = "all",
+        dtype: str | None = None,
         errors: str = "strict",
         num_threads: int | None = None,
     ) -> list[list[int]]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloomery import Tokenizer, WordCounts
-from bloomery.errors import InvalidUtf8Error, LoneSurrogateError, PatternLimitError, SpecialTokenError
+from bloomery.errors import ArgumentError, InvalidUtf8Error, LoneSurrogateError, PatternLimitError, SpecialTokenError
 from bloomery.tokenizer import reference
 
 END = "<|endoftext|>"
@@ -38,7 +38,7 @@ def test_ids_are_those_of_the_definition(tokenizer: Tokenizer, text: str) -> Non
     assert tokenizer.decode(ids) == text
     assert tokenizer.count(text) == len(ids)
     array = tokenizer.encode_array(text)
-    assert (array.dtype, array.ndim, array.tolist()) == (np.uint32, 1, ids)
+    assert (array.dtype, array.ndim, array.tolist()) == (np.uint16, 1, ids)
 
 
 def test_long_texts(tokenizer: Tokenizer, long_ids: list[int], long_text: str) -> None:
@@ -107,10 +107,34 @@ def test_batches(tokenizer: Tokenizer, prose: str) -> None:
     lists = [tokenizer.encode(row) for row in rows]
     assert tokenizer.encode_batch(rows, as_lists=True) == lists
     ids, offsets = tokenizer.encode_batch(iter(rows), num_threads=2)
-    assert (ids.dtype, offsets.dtype) == (np.uint32, np.int64)
+    assert (ids.dtype, offsets.dtype) == (np.uint16, np.int64)
     assert [ids[start:end].tolist() for start, end in pairwise(offsets)] == lists
     ids, offsets = tokenizer.encode_batch([])
     assert (ids.shape, offsets.tolist()) == ((0,), [0])
+
+
+def test_types_of_arrays(tokenizer: Tokenizer, prose: str) -> None:
+    ids = tokenizer.encode(prose)
+    large = Tokenizer({**tokenizer.vocab, 70_000: b"<large>"}, tokenizer.merges)
+    assert large.encode(prose) == ids
+    assert large.count(prose) == len(ids)
+    for text in (prose, prose * 200):  # with memory of its own, and with numpy's
+        expected = tokenizer.encode(text)
+        for case, asked, made in (
+            (tokenizer, None, "uint16"),
+            (tokenizer, "uint32", "uint32"),
+            (large, None, "uint32"),
+        ):
+            array = case.encode_array(text, dtype=asked)
+            assert (array.dtype, array.tolist()) == (np.dtype(made), expected)
+            array, _ = case.encode_batch([text], dtype=asked)
+            assert (array.dtype, array.tolist()) == (np.dtype(made), expected)
+            assert case.encode_batch([text], dtype=asked, as_lists=True) == [expected]
+    for encode in (large.encode_array, lambda text, dtype: large.encode_batch([text], dtype=dtype)):
+        with pytest.raises(ArgumentError, match="a vocabulary of 70001 do not fit uint16; use uint32"):
+            encode(prose, dtype="uint16")
+        with pytest.raises(ValueError, match='dtype must be "uint16" or "uint32", not "int64"'):
+            encode(prose, dtype="int64")
 
 
 def test_an_iterable_equals_its_strings_joined(tokenizer: Tokenizer, long_ids: list[int], long_text: str) -> None:
@@ -290,7 +314,7 @@ def test_large_bytes_that_are_not_utf_8(tokenizer: Tokenizer, bad: bytes, where:
 
 @pytest.mark.parametrize("threads", (1, 2))
 def test_memory_of_ids_goes_to_later_calls_only_when_nobody_has_it(tokenizer: Tokenizer, threads: int) -> None:
-    text = "low lower<|endoftext|>newest " * 200_000
+    text = "low lower<|endoftext|>newest " * 400_000
     expected = tokenizer.encode_array(text, num_threads=threads)
     kept = tokenizer.encode_array(text, num_threads=threads)
     place = kept.ctypes.data

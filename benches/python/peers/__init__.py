@@ -11,6 +11,7 @@ __all__ = ["END", "PEERS", "Peer", "Unable", "Vocabulary", "installed", "peer_cl
 # importing a peer costs up to a second and tens of megabytes.
 PEERS = {
     "bloomery": ("bloomery", "Bloomery"),
+    "bloomery (uint32)": ("bloomery", "BloomeryWide"),
     "bloomery (huggingface ties)": ("bloomery", "BloomeryHuggingFace"),
     "gigatoken": ("gigatoken", "Gigatoken"),
     "gigatoken (one buffer)": ("gigatoken", "GigatokenBuffer"),

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 END = "<|endoftext|>"
+
+Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 
 
 class Unable(Exception):  # noqa: N818 - nothing went wrong
@@ -95,7 +97,7 @@ class Peer:
         """The text in the form that `documents` takes: its documents, empty ones left out."""
         return [self.form(document) for document in text.split(END) if document]
 
-    def flat(self, encoded: Any) -> NDArray[np.uint32]:
+    def flat(self, encoded: Any) -> Ids:
         """The ids that `encode` or `documents` gave, end to end."""
         return np.asarray(encoded, dtype=np.uint32)
 
@@ -105,7 +107,7 @@ class Peer:
     def string(self, text: str) -> Callable[[], Sequence[int]]:
         raise Unable("does not encode to a list")
 
-    def string_array(self, text: str) -> Callable[[], NDArray[np.uint32]]:
+    def string_array(self, text: str) -> Callable[[], Ids]:
         raise Unable("does not encode to an array")
 
     def decode(self, ids: list[int]) -> str:
@@ -133,7 +135,7 @@ def by_rank(ranks: dict[bytes, int]) -> list[bytes]:
     return [token for token, rank in sorted(ranks.items(), key=lambda item: item[1]) if len(token) > 1]
 
 
-def save_array(output: Path, ids: NDArray[np.uint32]) -> None:
+def save_array(output: Path, ids: Ids) -> None:
     """Writes ids as `encode_files` does: uint16 where they fit."""
     dtype = np.uint16 if ids.size == 0 or int(ids.max()) < 1 << 16 else np.uint32
     np.save(output, ids.astype(dtype, copy=False))

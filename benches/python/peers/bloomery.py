@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloomery import Tokenizer, WordCounts
-from peers.base import END, Peer, Vocabulary
+from peers.base import END, Ids, Peer, Vocabulary
 
 
 class Bloomery(Peer):
@@ -46,15 +46,15 @@ class Bloomery(Peer):
     def form(self, text: str) -> bytes:
         return text.encode()
 
-    def encode(self, text: bytes) -> NDArray[np.uint32]:
+    def encode(self, text: bytes) -> Ids:
         """`Tokenizer.encode_array(bytes)`"""
         return self.tokenizer.encode_array(text, num_threads=self.threads)
 
-    def documents(self, documents: list[bytes]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    def documents(self, documents: list[bytes]) -> tuple[Ids, NDArray[np.int64]]:
         """`Tokenizer.encode_batch(list of bytes)`"""
         return self.tokenizer.encode_batch(documents, num_threads=self.threads)
 
-    def flat(self, encoded: NDArray[np.uint32] | tuple[NDArray[np.uint32], NDArray[np.int64]]) -> NDArray[np.uint32]:
+    def flat(self, encoded: Ids | tuple[Ids, NDArray[np.int64]]) -> Ids:
         return encoded[0] if isinstance(encoded, tuple) else encoded
 
     def files(self, path: Path, output: Path) -> None:
@@ -65,7 +65,7 @@ class Bloomery(Peer):
         """`Tokenizer.encode(str)`"""
         return partial(self.tokenizer.encode, text)
 
-    def string_array(self, text: str) -> Callable[[], NDArray[np.uint32]]:
+    def string_array(self, text: str) -> Callable[[], Ids]:
         """`Tokenizer.encode_array(str)`"""
         return partial(self.tokenizer.encode_array, text)
 
@@ -80,6 +80,30 @@ class Bloomery(Peer):
     def decode_bytes(self, ids: list[int]) -> bytes:
         """`Tokenizer.decode_bytes(list)`"""
         return self.tokenizer.decode_bytes(ids)
+
+
+class BloomeryWide(Peer):
+    """Ids of four bytes each, as the others give them, where they would fit two."""
+
+    variant: ClassVar[bool] = True
+
+    def load(self, vocabulary: Vocabulary) -> None:
+        self.inner = Bloomery(self.threads)
+        self.inner.load(vocabulary)
+
+    def form(self, text: str) -> bytes:
+        return text.encode()
+
+    def encode(self, text: bytes) -> Ids:
+        """`Tokenizer.encode_array(bytes, dtype="uint32")`"""
+        return self.inner.tokenizer.encode_array(text, dtype="uint32", num_threads=self.threads)
+
+    def documents(self, documents: list[bytes]) -> tuple[Ids, NDArray[np.int64]]:
+        """`Tokenizer.encode_batch(list of bytes, dtype="uint32")`"""
+        return self.inner.tokenizer.encode_batch(documents, dtype="uint32", num_threads=self.threads)
+
+    def flat(self, encoded: Ids | tuple[Ids, NDArray[np.int64]]) -> Ids:
+        return self.inner.flat(encoded)
 
 
 class BloomeryHuggingFace(Bloomery):

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use bloomery_core::Tokenizer;
+use bloomery_core::{Id, Tokenizer};
 use numpy::ndarray::ArrayViewMut1;
 use numpy::{Element, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -193,32 +193,38 @@ pub fn array<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T
 }
 
 /// [`array`] of ids, whose memory `engine` gets back when the array is gone: it keeps what is worth keeping.
-pub fn array_of<'py>(
+pub fn array_of<'py, I: Id + Element>(
     py: Python<'py>,
-    mut ids: Vec<u32>,
+    mut ids: Vec<I>,
     engine: &Arc<Tokenizer>,
-) -> PyResult<Bound<'py, PyArray1<u32>>> {
+) -> PyResult<Bound<'py, PyAny>> {
     if ids.len() < COPIED {
-        return Ok(array(py, ids));
+        return Ok(array(py, ids).into_any());
     }
     // SAFETY: so many ids are there.
     let view = unsafe { ArrayViewMut1::from_shape_ptr(ids.len(), ids.as_mut_ptr()) };
-    let memory = Bound::new(py, Memory { ids, engine: Arc::downgrade(engine) })?;
+    let engine = Arc::downgrade(engine);
+    let give_back = move || {
+        if let Some(engine) = engine.upgrade() {
+            engine.recycle(ids);
+        }
+    };
+    let memory = Bound::new(py, Memory { give_back: Some(Box::new(give_back)) })?;
     // SAFETY: the memory stays where it is as long as its owner lives, who does not touch it.
-    Ok(unsafe { PyArray1::borrow_from_array(&view, memory.into_any()) })
+    Ok(unsafe { PyArray1::borrow_from_array(&view, memory.into_any()) }.into_any())
 }
 
 /// Memory that an array shows.
 #[pyclass(frozen, module = "bloomery._core")]
 struct Memory {
-    ids: Vec<u32>,
-    engine: Weak<Tokenizer>,
+    /// Owns it.
+    give_back: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Some(engine) = self.engine.upgrade() {
-            engine.recycle(std::mem::take(&mut self.ids));
+        if let Some(give_back) = self.give_back.take() {
+            give_back();
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use bloomery_core::Id;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyList};
@@ -13,9 +14,9 @@ pub struct Ints(OnceLock<Box<[PyOnceLock<Py<PyInt>>]>>);
 
 impl Ints {
     /// A list of ids, all of them below `vocab_size`, which is always the same.
-    pub fn list<'py>(&self, py: Python<'py>, ids: &[u32], vocab_size: usize) -> PyResult<Bound<'py, PyList>> {
+    pub fn list<'py, I: Id>(&self, py: Python<'py>, ids: &[I], vocab_size: usize) -> PyResult<Bound<'py, PyList>> {
         let ints = self.0.get_or_init(|| (0..vocab_size).map(|_| PyOnceLock::new()).collect());
-        let int = |&id: &u32| ints[id as usize].get_or_init(py, || PyInt::new(py, id).unbind()).bind(py);
-        PyList::new(py, ids.iter().map(int))
+        let int = |id: u32| ints[id as usize].get_or_init(py, || PyInt::new(py, id).unbind()).bind(py);
+        PyList::new(py, ids.iter().map(|&id| int(id.into())))
     }
 }

@@ -27,7 +27,7 @@ pub use control::{Control, Progress};
 pub use count::WordCounts;
 pub use decode::{StreamDecoder, incomplete_end};
 pub use definition::{AddedToken, Definition, Merges, Normalizer};
-pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, StreamEncoder};
+pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, Id, StreamEncoder};
 pub use error::{Error, Result};
 pub use pretokenize::Pattern;
 pub use processor::Instructions;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::definition::{AddedToken, Definition, Merges};
-use crate::encode::{Allowed, Bpe, Recycled, ScratchPool, Selection};
+use crate::encode::{Allowed, Bpe, Id, Recycled, ScratchPool, Selection};
 use crate::error::{Error, Result};
 use crate::live;
 use crate::merges::{PairTable, leave_to_added};
@@ -175,7 +175,7 @@ impl Tokenizer {
 
     /// Takes ids that are not needed any more: a later call may write its own to their memory, which is faster than to new
     /// memory. At most 256 MiB are kept.
-    pub fn recycle(&self, ids: Vec<u32>) {
+    pub fn recycle<I: Id>(&self, ids: Vec<I>) {
         self.recycled.give(ids);
     }
 

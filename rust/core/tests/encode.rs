@@ -78,6 +78,17 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(parts), 0..30).prop_map(|parts| parts.concat())
 }
 
+/// The ids of the text, on one thread and on three, and those of the text twice, by way of ids of 16 bits.
+fn narrow(tokenizer: &Tokenizer, text: &str) -> [Vec<u32>; 3] {
+    let (control, two) = (Control::default(), [text, text].map(Into::into));
+    let made: [Vec<u16>; 3] = [
+        tokenizer.encode(text, &Allowed::All).unwrap(),
+        tokenizer.encode_parallel(&text.into(), &Allowed::All, Some(3), &control).unwrap(),
+        tokenizer.encode_batch(&two, &Allowed::All, Some(2), &control).unwrap().0,
+    ];
+    made.map(|ids| ids.into_iter().map(u32::from).collect())
+}
+
 fn streamed(tokenizer: &Arc<Tokenizer>, text: &str, cuts: &[prop::sample::Index]) -> Vec<u32> {
     let boundaries: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| *cut.get(&boundaries)).collect();
@@ -99,12 +110,13 @@ proptest! {
     #[test]
     fn all_ways_of_encoding_agree_and_decode_to_the_text(text in text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
         for tokenizer in TOKENIZERS.iter() {
-            let ids = tokenizer.encode(&text, &Allowed::All).unwrap();
-            prop_assert_eq!(&tokenizer.encode_parallel(&text.as_str().into(), &Allowed::All, Some(3), &Control::default()).unwrap(), &ids);
+            let ids: Vec<u32> = tokenizer.encode(&text, &Allowed::All).unwrap();
+            prop_assert_eq!(&tokenizer.encode_parallel::<u32>(&text.as_str().into(), &Allowed::All, Some(3), &Control::default()).unwrap(), &ids);
             prop_assert_eq!(&streamed(tokenizer, &text, &cuts), &ids, "{:?}", tokenizer.definition().pattern);
             prop_assert_eq!(tokenizer.count(&text, &Allowed::All).unwrap(), ids.len());
-            let (batch, offsets) = tokenizer.encode_batch(&[text.as_str(), "", &text].map(Into::into), &Allowed::All, Some(2), &Control::default()).unwrap();
-            prop_assert_eq!(batch, [ids.as_slice(), &ids].concat());
+            let (batch, offsets) = tokenizer.encode_batch::<u32>(&[text.as_str(), "", &text].map(Into::into), &Allowed::All, Some(2), &Control::default()).unwrap();
+            prop_assert_eq!(&batch, &[ids.as_slice(), &ids].concat());
+            prop_assert_eq!(narrow(tokenizer, &text), [ids.clone(), ids.clone(), batch]);
             let len = ids.len() as u64;
             prop_assert_eq!(offsets, [0, len, len, 2 * len]);
             let (same, spans) = tokenizer.encode_with_offsets(&text, &Allowed::All, &Control::default()).unwrap();
@@ -132,9 +144,9 @@ proptest! {
     #[test]
     fn ordinary_encoding_knows_no_special_token(text in text()) {
         for tokenizer in TOKENIZERS.iter() {
-            let ids = tokenizer.encode(&text, &Allowed::None).unwrap();
+            let ids: Vec<u32> = tokenizer.encode(&text, &Allowed::None).unwrap();
             prop_assert!(!ids.iter().any(|&id| tokenizer.is_special(id)));
-            prop_assert_eq!(tokenizer.encode(&text, &Allowed::Only(Vec::new())).unwrap(), ids);
+            prop_assert_eq!(tokenizer.encode::<u32>(&text, &Allowed::Only(Vec::new())).unwrap(), ids);
         }
     }
 
@@ -161,7 +173,7 @@ proptest! {
             let path = output.path().join("ids.bin");
             let options = EncodeFilesOptions { threads: Some(threads), ..EncodeFilesOptions::default() };
             let report = tokenizer.encode_files(&[Source::Path(input.path().into())], &path, &options, &Control::default()).unwrap();
-            let ids = tokenizer.encode(&text, &Allowed::All).unwrap();
+            let ids: Vec<u32> = tokenizer.encode(&text, &Allowed::All).unwrap();
             let bytes: Vec<u8> = ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect();
             prop_assert_eq!(std::fs::read(&path).unwrap(), bytes);
             prop_assert_eq!((report.tokens, report.bytes, report.dtype), (ids.len() as u64, text.len() as u64, Dtype::U16));
@@ -204,8 +216,8 @@ fn documents_are_closed_where_they_are_not_yet() {
     let report = tokenizer.encode_files(&sources, &output, &options, &Control::default()).unwrap();
     let bytes = std::fs::read(&output).unwrap();
     let ids: Vec<u32> = bytes[128..].chunks(2).map(|two| u32::from(u16::from_le_bytes([two[0], two[1]]))).collect();
-    let mut expected = tokenizer.encode("the<|x|>cat<|x|>the<|x|>", &Allowed::All).unwrap();
-    expected.extend(tokenizer.encode("a<|x|>", &Allowed::None).unwrap());
+    let mut expected: Vec<u32> = tokenizer.encode("the<|x|>cat<|x|>the<|x|>", &Allowed::All).unwrap();
+    expected.extend(tokenizer.encode::<u32>("a<|x|>", &Allowed::None).unwrap());
     expected.extend([end, end]);
     assert_eq!(ids, expected);
     assert_eq!((report.documents, report.tokens), (5, ids.len() as u64));
@@ -214,11 +226,31 @@ fn documents_are_closed_where_they_are_not_yet() {
 }
 
 #[test]
+fn ids_that_do_not_fit_are_refused() {
+    let mut definition = definition(&Pattern::Gpt2, &["<|x|>"]);
+    let end = |id| AddedToken::special("<|y|>", id);
+    definition.added_tokens.push(end(0xffff));
+    let fits = Tokenizer::new(definition.clone()).unwrap();
+    assert_eq!(fits.encode::<u16>("<|y|>", &Allowed::All).unwrap(), [0xffff]);
+    *definition.added_tokens.last_mut().unwrap() = end(0x1_0000);
+    let large = Tokenizer::new(definition).unwrap();
+    assert_eq!(large.encode::<u32>("<|y|>", &Allowed::All).unwrap(), [0x1_0000]);
+    let refused = [
+        large.encode::<u16>("a", &Allowed::All).unwrap_err(),
+        large.encode_parallel::<u16>(&"a".into(), &Allowed::All, None, &Control::default()).unwrap_err(),
+        large.encode_batch::<u16>(&["a".into()], &Allowed::All, None, &Control::default()).unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.to_string(), "ids of a vocabulary of 65537 do not fit uint16; use uint32");
+    }
+}
+
+#[test]
 fn bad_requests_are_refused_by_name() {
     let tokenizer = Arc::new(Tokenizer::new(definition(&Pattern::Gpt2, &["<|x|>"])).unwrap());
     let message = |error: bloomery_core::Error| error.to_string();
     assert_eq!(
-        message(tokenizer.encode("a", &Allowed::Only(vec!["<|y|>".into()])).unwrap_err()),
+        message(tokenizer.encode::<u32>("a", &Allowed::Only(vec!["<|y|>".into()])).unwrap_err()),
         "special token \"<|y|>\" is not one of this tokenizer's special tokens"
     );
     assert_eq!(
@@ -234,12 +266,12 @@ fn bad_requests_are_refused_by_name() {
 #[test]
 fn looking_whole_words_up_finds_no_special_token_in_ordinary_text() {
     let mut definition = definition(&Pattern::Gpt2, &["hat"]);
-    let without = Tokenizer::new(definition.clone()).unwrap().encode("hat", &Allowed::None).unwrap();
+    let without = Tokenizer::new(definition.clone()).unwrap().encode::<u32>("hat", &Allowed::None).unwrap();
     definition.whole_words = true;
     let tokenizer = Tokenizer::new(definition).unwrap();
     let special = tokenizer.token_id(b"hat").unwrap();
-    assert_eq!(tokenizer.encode("hat", &Allowed::All).unwrap(), [special]);
-    assert_eq!(tokenizer.encode("hat", &Allowed::None).unwrap(), without);
+    assert_eq!(tokenizer.encode::<u32>("hat", &Allowed::All).unwrap(), [special]);
+    assert_eq!(tokenizer.encode::<u32>("hat", &Allowed::None).unwrap(), without);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Many texts at once.
 
 use super::gather::gather;
+use super::id::Id;
 use super::selection::Allowed;
 use super::text::{Encoding, Lent};
 use crate::control::Control;
@@ -18,19 +19,20 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`], [`crate::Error::InvalidUtf8`] for bytes that are not, and [`crate::Error::Cancelled`].
-    pub fn encode_batch(
+    pub fn encode_batch<I: Id>(
         &self,
         texts: &[MaybeUtf8<'_>],
         allowed: &Allowed,
         threads: Option<usize>,
         control: &Control,
-    ) -> Result<(Vec<u32>, Vec<u64>)> {
+    ) -> Result<(Vec<I>, Vec<u64>)> {
+        self.dtype(Some(I::DTYPE))?;
         let selection = self.select(allowed)?;
         let groups = groups(texts);
         let threads = thread_count(threads).min(groups.len().max(1));
         let pool = if groups.len() > 1 { self.large_scratch() } else { self.scratch() };
         let bytes: usize = texts.iter().map(|text| text.bytes().len()).sum();
-        let encode = |texts: &&[MaybeUtf8<'_>], lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+        let encode = |texts: &&[MaybeUtf8<'_>], lent: &mut Lent<'_>, ids: &mut Vec<I>| {
             let mut last = ids.len();
             let mut encoding = Encoding::new(self, lent.scratch(), control, ids);
             for text in *texts {

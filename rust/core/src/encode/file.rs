@@ -4,6 +4,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
+use super::id::{Dtype, Id};
 use super::npy;
 use super::selection::{Allowed, Selection};
 use super::text::Encoding;
@@ -13,15 +14,6 @@ use crate::error::{Error, Result};
 use crate::input::{Block, DocumentKind, InputOptions, Reader, Source};
 use crate::parallel::{on_each_thread, thread_count};
 use crate::tokenizer::Tokenizer;
-
-/// How ids are written: unsigned, little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dtype {
-    /// 16 bits, for vocabularies of up to 65,536.
-    U16,
-    /// 32 bits.
-    U32,
-}
 
 /// What [`Tokenizer::encode_files`] is asked for.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +80,10 @@ impl Tokenizer {
         // Compressed files have more; it is no more than a hint.
         let bytes = control.progress().bytes_total as usize / threads;
         on_each_thread(threads, || {
-            let result = self.encode_blocks(&pipeline, &selections, bytes, options, control);
+            let result = match dtype {
+                Dtype::U16 => self.encode_blocks::<u16>(&pipeline, &selections, bytes, options, control),
+                Dtype::U32 => self.encode_blocks::<u32>(&pipeline, &selections, bytes, options, control),
+            };
             if result.is_err() {
                 pipeline.stop();
             }
@@ -98,21 +93,9 @@ impl Tokenizer {
         output.finish()
     }
 
-    fn dtype(&self, asked: Option<Dtype>) -> Result<Dtype> {
-        let fits = self.vocab_size() <= 1 << 16;
-        match asked {
-            Some(Dtype::U16) if !fits => Err(Error::Argument(format!(
-                "ids of a vocabulary of {} do not fit uint16; use uint32",
-                self.vocab_size()
-            ))),
-            Some(dtype) => Ok(dtype),
-            None => Ok(if fits { Dtype::U16 } else { Dtype::U32 }),
-        }
-    }
-
     /// What each thread does: take a block, encode it, and write it when its turn has come. It will encode about `bytes`
     /// bytes.
-    fn encode_blocks(
+    fn encode_blocks<I: Id>(
         &self,
         pipeline: &Pipeline<'_>,
         selections: &Selections,
@@ -122,7 +105,7 @@ impl Tokenizer {
     ) -> Result<()> {
         let mut lent = self.large_scratch().lend(bytes);
         let scratch = lent.scratch();
-        let mut ids = Vec::new();
+        let mut ids = Vec::<I>::new();
         loop {
             control.check()?;
             let Some((turn, block)) = pipeline.take()? else { return Ok(()) };
@@ -147,7 +130,7 @@ impl Tokenizer {
             if documents.kind() == DocumentKind::Text {
                 part.runs = Runs::of(&ids, |id| self.is_special(id));
             }
-            pipeline.write(turn, &ids, &part, control)?;
+            pipeline.write(turn, &mut ids, &part, control)?;
         }
     }
 }
@@ -175,10 +158,10 @@ struct Runs {
 }
 
 impl Runs {
-    fn of(ids: &[u32], is_special: impl Fn(u32) -> bool) -> Runs {
-        let mut runs = Runs { starts_inside: ids.first().is_some_and(|&id| !is_special(id)), ..Runs::default() };
+    fn of<I: Id>(ids: &[I], is_special: impl Fn(u32) -> bool) -> Runs {
+        let mut runs = Runs { starts_inside: ids.first().is_some_and(|&id| !is_special(id.into())), ..Runs::default() };
         for &id in ids {
-            let inside = !is_special(id);
+            let inside = !is_special(id.into());
             runs.count += u64::from(inside && !runs.ends_inside);
             runs.ends_inside = inside;
         }
@@ -214,8 +197,8 @@ impl Pipeline<'_> {
         self.output.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Writes block `turn` as soon as all blocks before it are written.
-    fn write(&self, turn: u64, ids: &[u32], part: &Part, control: &Control) -> Result<()> {
+    /// Writes block `turn` as soon as all blocks before it are written; `ids` are of no use then.
+    fn write<I: Id>(&self, turn: u64, ids: &mut [I], part: &Part, control: &Control) -> Result<()> {
         let mut output = self.output();
         while output.turn != turn && !output.stopped {
             output = self.written.wait(output).unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -250,7 +233,6 @@ struct Output {
     last: Option<u32>,
     /// Whether that file's text so far ends within a document.
     inside: bool,
-    buffer: Vec<u8>,
 }
 
 impl Output {
@@ -269,37 +251,30 @@ impl Output {
             stopped: false,
             last: None,
             inside: false,
-            buffer: Vec::new(),
         })
     }
 
-    fn write(&mut self, ids: &[u32], part: &Part) -> Result<()> {
-        self.put(ids)?;
+    fn write<I: Id>(&mut self, ids: &mut [I], part: &Part) -> Result<()> {
         self.report.bytes += part.bytes;
         self.report.documents += part.rows + part.runs.count - u64::from(self.inside && part.runs.starts_inside);
         if !ids.is_empty() {
             self.inside = part.runs.ends_inside;
-            self.last = ids.last().copied();
+            self.last = ids.last().map(|&id| id.into());
         }
+        self.put(ids)?;
         if part.ends_file {
             let closed = self.last == self.end_of_text || self.last.is_none();
             if let Some(id) = self.end_of_text.filter(|_| !closed) {
-                self.put(&[id])?;
+                self.put(&mut [I::of(id)])?;
             }
             (self.inside, self.last) = (false, None);
         }
         Ok(())
     }
 
-    fn put(&mut self, ids: &[u32]) -> Result<()> {
+    fn put<I: Id>(&mut self, ids: &mut [I]) -> Result<()> {
         self.report.tokens += ids.len() as u64;
-        self.buffer.clear();
-        match self.report.dtype {
-            // The vocabulary fits, so no id is cut.
-            Dtype::U16 => self.buffer.extend(ids.iter().flat_map(|&id| (id as u16).to_le_bytes())),
-            Dtype::U32 => self.buffer.extend(ids.iter().flat_map(|&id| id.to_le_bytes())),
-        }
-        let written = self.file.write_all(&self.buffer);
+        let written = self.file.write_all(I::to_bytes(ids));
         written.map_err(Error::io(self.file.path()))
     }
 

@@ -7,6 +7,7 @@ mod cache;
 mod file;
 mod front;
 mod gather;
+mod id;
 mod index;
 mod lanes;
 mod line;
@@ -23,7 +24,8 @@ mod text;
 mod value;
 mod word;
 
-pub use file::{Dtype, EncodeFilesOptions, EncodeReport};
+pub use file::{EncodeFilesOptions, EncodeReport};
+pub use id::{Dtype, Id};
 pub(crate) use recycled::Recycled;
 pub use selection::Allowed;
 pub(crate) use selection::Selection;

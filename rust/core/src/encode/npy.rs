@@ -1,6 +1,6 @@
 //! NumPy's `.npy` format, version 1.0, for one-dimensional arrays of ids.
 
-use super::file::Dtype;
+use super::id::Dtype;
 
 /// The header takes this many bytes whatever the length, so that it can be written again when the length is known.
 pub(super) const HEADER_LEN: usize = 128;

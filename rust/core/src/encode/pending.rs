@@ -1,11 +1,13 @@
 //! Ids that are not out yet: words that are not at hand are put off until there are enough of them to be looked up, and
 //! joined, side by side.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::beside;
 use super::cache::WordCache;
 use super::front::Front;
+use super::id::Id;
 use super::lanes::PADDING;
 use super::line::{INLINE, Key};
 use super::value::{self, Known, Value};
@@ -211,10 +213,10 @@ impl Pending {
 
     /// Appends all ids to `ids`, and what the marked places are there to `marked`.
     #[inline(never)]
-    pub(super) fn append_to(
+    pub(super) fn append_to<I: Id>(
         &mut self,
         (front, cache): (&Front, &WordCache),
-        ids: &mut Vec<u32>,
+        ids: &mut Vec<I>,
         marked: &mut Vec<usize>,
     ) {
         let Pending { known, missed, unknown, marks, .. } = &mut *self;
@@ -241,7 +243,7 @@ impl Pending {
             // SAFETY: this and what follows reads ids that are there, or up to `WIDTH` behind, where `known` has memory, and
             // writes to where the ids belong, or up to `WIDTH` behind, where `ids` has room; what was written behind is
             // written anew, or not part of the length.
-            unsafe { copy::<WIDTH>(known.as_ptr().add(from), to.add(end), at - from) };
+            unsafe { copy::<WIDTH, I>(known.as_ptr().add(from), to.add(end), at - from) };
             end += at - from;
             from = *at;
             // SAFETY: as above, where `ids` has room for twice as many. Behind ids beside the slots is memory up to a whole
@@ -251,11 +253,13 @@ impl Pending {
                 match value.known() {
                     Known::Here(_) => value.write(front.packing(), to),
                     Known::Beside(place, count) => {
-                        copy::<{ beside::WIDTH }>(cache.beside(place, count).as_ptr(), to, count)
+                        copy::<{ beside::WIDTH }, I>(cache.beside(place, count).as_ptr(), to, count)
                     }
                     Known::Unknown(number) => {
                         let ids = unknown.ids(number as usize);
-                        to.copy_from_nonoverlapping(ids.as_ptr(), ids.len());
+                        for (nth, &id) in ids.iter().enumerate() {
+                            to.add(nth).write(I::of(id));
+                        }
                     }
                     Known::Nothing => {}
                 }
@@ -265,7 +269,7 @@ impl Pending {
         marked.extend(marks.map(|&(at, _)| end + at - from));
         // SAFETY: as above, and with this all ids up to the new length are written.
         unsafe {
-            copy::<WIDTH>(known.as_ptr().add(from), to.add(end), known.len() - from);
+            copy::<WIDTH, I>(known.as_ptr().add(from), to.add(end), known.len() - from);
             ids.set_len(end + known.len() - from);
         }
         self.clear();
@@ -277,13 +281,14 @@ impl Pending {
 /// # Safety
 /// There is memory for so many at both places, which don't overlap.
 #[inline(always)]
-unsafe fn copy<const W: usize>(from: *const u32, to: *mut u32, count: usize) {
+unsafe fn copy<const W: usize, I: Id>(from: *const u32, to: *mut I, count: usize) {
     let mut done = 0;
     while done < count {
         // SAFETY: by the contract of the function; what is copied need not have been written.
         unsafe {
-            let from: *const [std::mem::MaybeUninit<u32>; W] = from.add(done).cast();
-            to.add(done).cast::<[std::mem::MaybeUninit<u32>; W]>().write_unaligned(from.read_unaligned());
+            let from: *const [MaybeUninit<u32>; W] = from.add(done).cast();
+            let ids = from.read_unaligned().map(I::of_uninit);
+            to.add(done).cast::<[MaybeUninit<I>; W]>().write_unaligned(ids);
         }
         done += W;
     }

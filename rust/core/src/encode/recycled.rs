@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
+use super::id::Id;
 use crate::memory::Pages;
 
-/// Fewer ids than these (4 MiB) are not worth it, and room for more than those (256 MiB) is not kept.
-const LEAST: usize = 1 << 20;
-const MOST: usize = 1 << 26;
+/// Less room than this is not worth it, and more than that is not kept: bytes.
+const LEAST: usize = 4 << 20;
+const MOST: usize = 256 << 20;
 /// Room is not given to ids that take less than this part of it: they would keep all of it from others.
 const PART: usize = 4;
 
@@ -15,15 +16,16 @@ const PART: usize = 4;
 /// It is only ever tried, as [`super::ScratchPool`] is. (Tried: to let the system have it when it needs some, with `MADV_FREE`.
 /// That costs a third of what is gained.)
 #[derive(Debug, Default)]
-pub(crate) struct Recycled {
-    kept: Mutex<Vec<u32>>,
+pub struct Recycled {
+    pub(super) u16: Mutex<Vec<u16>>,
+    pub(super) u32: Mutex<Vec<u32>>,
 }
 
 impl Recycled {
     /// An empty array with room for `ids`.
-    pub(crate) fn take(&self, ids: usize) -> (Vec<u32>, Pages) {
-        if ids >= LEAST
-            && let Ok(mut kept) = self.kept.try_lock()
+    pub(crate) fn take<I: Id>(&self, ids: usize) -> (Vec<I>, Pages) {
+        if ids >= LEAST / size_of::<I>()
+            && let Ok(mut kept) = I::kept(self).try_lock()
             && (ids..=ids * PART).contains(&kept.capacity())
         {
             let ids = std::mem::take(&mut *kept);
@@ -36,9 +38,9 @@ impl Recycled {
     }
 
     /// Keeps the memory of `ids` if it is much, and not too much.
-    pub(crate) fn give(&self, mut ids: Vec<u32>) {
-        if (LEAST..=MOST).contains(&ids.capacity())
-            && let Ok(mut kept) = self.kept.try_lock()
+    pub(crate) fn give<I: Id>(&self, mut ids: Vec<I>) {
+        if (LEAST..=MOST).contains(&(ids.capacity() * size_of::<I>()))
+            && let Ok(mut kept) = I::kept(self).try_lock()
         {
             ids.clear();
             *kept = ids;

@@ -7,6 +7,7 @@ use super::added::Piece;
 use super::cache::WordCache;
 use super::front::Front;
 use super::gather::gather;
+use super::id::Id;
 use super::pending::Pending;
 use super::selection::{Allowed, Selection};
 use super::value::Packing;
@@ -133,23 +134,23 @@ impl Drop for Lent<'_> {
 }
 
 /// Ids being made of one text after another. They are all there when [`Encoding::finish`] was called.
-pub(crate) struct Encoding<'a> {
+pub(crate) struct Encoding<'a, I> {
     tokenizer: &'a Tokenizer,
     scratch: &'a mut Scratch,
     control: &'a Control,
-    ids: &'a mut Vec<u32>,
+    ids: &'a mut Vec<I>,
     /// Where among the ids each [`Encoding::mark`] is.
     marked: Vec<usize>,
 }
 
-impl<'a> Encoding<'a> {
-    /// Ids are appended to `ids`.
+impl<'a, I: Id> Encoding<'a, I> {
+    /// Ids are appended to `ids`, whose type has to hold those of the tokenizer.
     pub(crate) fn new(
         tokenizer: &'a Tokenizer,
         scratch: &'a mut Scratch,
         control: &'a Control,
-        ids: &'a mut Vec<u32>,
-    ) -> Encoding<'a> {
+        ids: &'a mut Vec<I>,
+    ) -> Encoding<'a, I> {
         // Something is left of an encoding that was ended by an error.
         scratch.pending.clear();
         Encoding { tokenizer, scratch, control, ids, marked: Vec::new() }
@@ -222,7 +223,7 @@ impl<'a> Encoding<'a> {
     }
 }
 
-impl Visit for Encoding<'_> {
+impl<I: Id> Visit for Encoding<'_, I> {
     #[inline]
     fn visit(&mut self, text: &[u8], start: usize, ends: &[usize]) -> Result<()> {
         self.control.check()?;
@@ -240,7 +241,8 @@ impl Tokenizer {
     /// # Errors
     /// [`crate::Error::SpecialToken`] for an allowed token that is none of the tokenizer's;
     /// [`crate::Error::PatternLimit`] under a custom regex.
-    pub fn encode(&self, text: &str, allowed: &Allowed) -> Result<Vec<u32>> {
+    pub fn encode<I: Id>(&self, text: &str, allowed: &Allowed) -> Result<Vec<I>> {
+        self.dtype(Some(I::DTYPE))?;
         let selection = self.select(allowed)?;
         let (mut ids, _) = self.room_for(text.len());
         let mut lent = if text.len() < LARGE_TEXT { self.scratch() } else { self.large_scratch() }.lend(text.len());
@@ -253,26 +255,27 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn count(&self, text: &str, allowed: &Allowed) -> Result<usize> {
-        Ok(self.encode(text, allowed)?.len())
+        Ok(self.encode::<u32>(text, allowed)?.len())
     }
 
     /// [`Tokenizer::encode`] on `threads` threads (all cores when `None`), which cut the text where that is safe.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`], [`crate::Error::InvalidUtf8`] for bytes that are not, and [`crate::Error::Cancelled`].
-    pub fn encode_parallel(
+    pub fn encode_parallel<I: Id>(
         &self,
         text: &MaybeUtf8<'_>,
         allowed: &Allowed,
         threads: Option<usize>,
         control: &Control,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<Vec<I>> {
+        self.dtype(Some(I::DTYPE))?;
         let selection = self.select(allowed)?;
         let bytes = text.bytes().len();
         let parts = selection.parts(text.bytes(), PART);
         let threads = thread_count(threads).min(parts.len()).max(1);
         let lend = || self.large_scratch().lend(bytes / threads);
-        let encode = |part: &Range<usize>, lent: &mut Lent<'_>, ids: &mut Vec<u32>| {
+        let encode = |part: &Range<usize>, lent: &mut Lent<'_>, ids: &mut Vec<I>| {
             self.encode_into(text.part(part.clone())?, &selection, lent.scratch(), control, ids)
         };
         match gather(&parts, threads, self.room_for(bytes), lend, encode) {
@@ -286,18 +289,18 @@ impl Tokenizer {
     }
 
     /// An empty array with room for the ids of about `bytes` bytes of text.
-    pub(crate) fn room_for(&self, bytes: usize) -> (Vec<u32>, Pages) {
+    pub(crate) fn room_for<I: Id>(&self, bytes: usize) -> (Vec<I>, Pages) {
         self.recycled().take(bytes / BYTES_PER_ID + 8)
     }
 
     /// Appends the ids of `text` to `ids`.
-    pub(crate) fn encode_into(
+    pub(crate) fn encode_into<I: Id>(
         &self,
         text: &str,
         selection: &Selection,
         scratch: &mut Scratch,
         control: &Control,
-        ids: &mut Vec<u32>,
+        ids: &mut Vec<I>,
     ) -> Result<()> {
         let mut encoding = Encoding::new(self, scratch, control, ids);
         encoding.text(text, selection)?;

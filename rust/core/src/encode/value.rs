@@ -1,5 +1,7 @@
 //! The ids of a known word in 16 bytes, or where they are.
 
+use super::id::Id;
+
 /// Ids that are written together.
 pub(super) const WIDTH: usize = 8;
 /// The most that a value holds.
@@ -128,12 +130,12 @@ impl Value {
     /// # Safety
     /// It holds ids, and there is room at `to`.
     #[inline(always)]
-    pub(super) unsafe fn write(self, packing: Packing, to: *mut u32) {
+    pub(super) unsafe fn write<I: Id>(self, packing: Packing, to: *mut I) {
         // SAFETY: the contract is the same.
         unsafe {
             match packing {
-                Packing::TwoBytes => self.unpack::<2>(to),
-                Packing::ThreeBytes => self.unpack::<3>(to),
+                Packing::TwoBytes => self.unpack::<2, I>(to),
+                Packing::ThreeBytes => self.unpack::<3, I>(to),
             }
         }
     }
@@ -143,14 +145,14 @@ impl Value {
     /// # Safety
     /// As there.
     #[inline(always)]
-    unsafe fn unpack<const B: usize>(self, to: *mut u32) {
-        let id = |nth: usize| (self.0 >> (8 * B * nth.min(BYTES / B - 1))) as u32 % (1 << (8 * B));
-        let ids: [u32; WIDTH] = std::array::from_fn(id);
+    unsafe fn unpack<const B: usize, I: Id>(self, to: *mut I) {
+        let id = |nth: usize| I::of((self.0 >> (8 * B * nth.min(BYTES / B - 1))) as u32 % (1 << (8 * B)));
+        let ids: [I; WIDTH] = std::array::from_fn(id);
         // SAFETY: by the contract of the function.
         unsafe {
-            to.cast::<[u32; WIDTH]>().write_unaligned(ids);
+            to.cast::<[I; WIDTH]>().write_unaligned(ids);
             if usize::from(self.kind()) > WIDTH {
-                to.add(WIDTH).cast::<[u32; WIDTH]>().write_unaligned([ids[WIDTH - 1]; WIDTH]);
+                to.add(WIDTH).cast::<[I; WIDTH]>().write_unaligned([ids[WIDTH - 1]; WIDTH]);
             }
         }
     }
