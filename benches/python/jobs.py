@@ -142,6 +142,15 @@ def decode_bytes(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
     )
 
 
+def decode_bytes_array(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
+    ids = np.load(str(task.ids)).astype(np.uint32)
+    return Prepared(
+        lambda: peer.decode_bytes_array(ids),
+        lambda: peer.decode_bytes_array(ids[:3]),
+        lambda data: data.decode("utf-8", errors="replace"),
+    )
+
+
 def load(peer: Peer, _: Task, vocabulary: Vocabulary) -> Prepared:
     return Prepared(lambda: peer.load(vocabulary), result=lambda _: None)
 
@@ -157,5 +166,6 @@ JOBS = {
     "decode": Job(decode, "tokens", "cold and warm"),
     "decode_array": Job(decode_array, "tokens", "cold and warm"),
     "decode_bytes": Job(decode_bytes, "tokens", "cold and warm"),
+    "decode_bytes_array": Job(decode_bytes_array, "tokens", "cold and warm"),
     "load": Job(load, "calls", "cold", loads=False),
 }

@@ -15,6 +15,7 @@ _TITLES = {
     "decode": "Decode a list of ids to text",
     "decode_array": "Decode an array of ids to text",
     "decode_bytes": "Decode a list of ids to bytes",
+    "decode_bytes_array": "Decode an array of ids to bytes",
     "load": "Load the vocabulary",
 }
 _LEGEND = """\

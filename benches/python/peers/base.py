@@ -119,6 +119,9 @@ class Peer:
     def decode_bytes(self, ids: list[int]) -> bytes:
         raise Unable("does not decode to bytes")
 
+    def decode_bytes_array(self, ids: NDArray[np.uint32]) -> bytes:
+        raise Unable("does not decode arrays to bytes")
+
 
 def read(path: Path) -> str:
     """A text file as it is: newlines are not touched."""

@@ -81,6 +81,10 @@ class Bloomery(Peer):
         """`Tokenizer.decode_bytes(list)`"""
         return self.tokenizer.decode_bytes(ids)
 
+    def decode_bytes_array(self, ids: NDArray[np.uint32]) -> bytes:
+        """`Tokenizer.decode_bytes(array)`"""
+        return self.tokenizer.decode_bytes(ids)
+
 
 class BloomeryWide(Peer):
     """Ids of four bytes each, as the others give them, where they would fit two."""

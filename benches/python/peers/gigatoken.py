@@ -85,6 +85,10 @@ class Gigatoken(Peer):
         """`Tokenizer.decode(list)`"""
         return self.tokenizer.decode(ids)
 
+    def decode_bytes_array(self, ids: NDArray[np.uint32]) -> bytes:
+        """`Tokenizer.decode(array)`"""
+        return self.tokenizer.decode(ids)
+
 
 class GigatokenBuffer(Peer):
     """The call that gigatoken recommends for many documents: one buffer, which it splits by itself."""

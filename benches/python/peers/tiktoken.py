@@ -56,3 +56,7 @@ class Tiktoken(Peer):
     def decode_bytes(self, ids: list[int]) -> bytes:
         """`Encoding.decode_bytes(list)`"""
         return self.tokenizer.decode_bytes(ids)
+
+    def decode_bytes_array(self, ids: NDArray[np.uint32]) -> bytes:
+        """`Encoding.decode_bytes(array)`"""
+        return self.tokenizer.decode_bytes(ids)

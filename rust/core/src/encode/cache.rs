@@ -1,9 +1,10 @@
 //! Ids of long words met before, and of those that have many.
 
 use super::beside::{self, Beside};
+use super::id::Id;
 use super::index::{Index, PLACES};
 use super::line::Key;
-use super::value::Value;
+use super::value::{Packing, Value};
 
 /// Bytes beside the index for each word that it may have: more than most take.
 const BYTES_A_WORD: usize = 64;
@@ -17,8 +18,8 @@ pub(super) struct WordCache {
 
 impl WordCache {
     /// A cache of at most three quarters of `most` words, a power of two.
-    pub(super) fn new(most: usize) -> WordCache {
-        let cache = WordCache { index: Index::new(most), beside: Beside::default() };
+    pub(super) fn new(packing: Packing, most: usize) -> WordCache {
+        let cache = WordCache { index: Index::new(most), beside: Beside::new(packing) };
         debug_assert!(cache.most_bytes() < PLACES / 2 * beside::BYTES, "room for what comes at once");
         cache
     }
@@ -70,10 +71,15 @@ impl WordCache {
         Some(Value::beside(place, count))
     }
 
-    /// The `count` ids that stand at `place` beside the index.
-    #[inline]
-    pub(super) fn beside(&self, place: u32, count: usize) -> &[u32] {
-        self.beside.ids(place, count)
+    /// Writes the `count` ids that stand at `place` beside the index to `to`, and what else there is to a multiple of
+    /// [`beside::MOST`].
+    ///
+    /// # Safety
+    /// There is room.
+    #[inline(always)]
+    pub(super) unsafe fn copy_beside<I: Id>(&self, place: u32, count: usize, to: *mut I) {
+        // SAFETY: the contract is the same.
+        unsafe { self.beside.copy(place, count, to) }
     }
 
     /// Keeps ids beside the index.

@@ -4,7 +4,6 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::beside;
 use super::cache::WordCache;
 use super::front::Front;
 use super::id::Id;
@@ -58,6 +57,9 @@ struct Unknown {
     keys: Vec<Key>,
     /// By the lowest bits of a key's hash: the number of the unknown word that came last. A new word often comes several times
     /// before it has been joined. What is left of words that are none any more does no harm.
+    ///
+    /// (Tried, and no faster: to keep the hash by which a short word was looked for, and not to look for one again whose line
+    /// was not full.)
     last: [u32; LAST],
     /// The words, end to end: their text may be gone before they are joined.
     text: Vec<u8>,
@@ -243,18 +245,15 @@ impl Pending {
             // SAFETY: this and what follows reads ids that are there, or up to `WIDTH` behind, where `known` has memory, and
             // writes to where the ids belong, or up to `WIDTH` behind, where `ids` has room; what was written behind is
             // written anew, or not part of the length.
-            unsafe { copy::<WIDTH, I>(known.as_ptr().add(from), to.add(end), at - from) };
+            unsafe { copy(known.as_ptr().add(from), to.add(end), at - from) };
             end += at - from;
             from = *at;
-            // SAFETY: as above, where `ids` has room for twice as many. Behind ids beside the slots is memory up to a whole
-            // `beside::WIDTH` of them.
+            // SAFETY: as above, where `ids` has room for twice as many.
             unsafe {
                 let to = to.add(end);
                 match value.known() {
                     Known::Here(_) => value.write(front.packing(), to),
-                    Known::Beside(place, count) => {
-                        copy::<{ beside::WIDTH }, I>(cache.beside(place, count).as_ptr(), to, count)
-                    }
+                    Known::Beside(place, count) => cache.copy_beside(place, count, to),
                     Known::Unknown(number) => {
                         let ids = unknown.ids(number as usize);
                         for (nth, &id) in ids.iter().enumerate() {
@@ -269,28 +268,28 @@ impl Pending {
         marked.extend(marks.map(|&(at, _)| end + at - from));
         // SAFETY: as above, and with this all ids up to the new length are written.
         unsafe {
-            copy::<WIDTH, I>(known.as_ptr().add(from), to.add(end), known.len() - from);
+            copy(known.as_ptr().add(from), to.add(end), known.len() - from);
             ids.set_len(end + known.len() - from);
         }
         self.clear();
     }
 }
 
-/// Copies `count` ids, and those behind them up to a whole `W`.
+/// Copies `count` ids, and those behind them up to a whole [`WIDTH`].
 ///
 /// # Safety
 /// There is memory for so many at both places, which don't overlap.
 #[inline(always)]
-unsafe fn copy<const W: usize, I: Id>(from: *const u32, to: *mut I, count: usize) {
+unsafe fn copy<I: Id>(from: *const u32, to: *mut I, count: usize) {
     let mut done = 0;
     while done < count {
         // SAFETY: by the contract of the function; what is copied need not have been written.
         unsafe {
-            let from: *const [MaybeUninit<u32>; W] = from.add(done).cast();
+            let from: *const [MaybeUninit<u32>; WIDTH] = from.add(done).cast();
             let ids = from.read_unaligned().map(I::of_uninit);
-            to.add(done).cast::<[MaybeUninit<I>; W]>().write_unaligned(ids);
+            to.add(done).cast::<[MaybeUninit<I>; WIDTH]>().write_unaligned(ids);
         }
-        done += W;
+        done += WIDTH;
     }
 }
 
@@ -301,17 +300,27 @@ mod tests {
     use crate::processor::Instructions;
 
     /// Ids that tell a word from others, more of them for some words than for others.
-    fn ids_of(word: &[u8]) -> Vec<u32> {
+    fn ids_of(word: &[u8], packing: Packing) -> Vec<u32> {
         let hash =
             word.iter().fold(word.len() as u32, |hash, &byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let count = if hash.is_multiple_of(5) { hash / 5 % 30 } else { hash % 4 };
-        // Some too large to stand in a slot, and some the same again and again; as many as bytes at most.
-        let (id, differ) = (if hash.is_multiple_of(7) { hash } else { hash % (1 << 17) }, hash.is_multiple_of(3));
+        // Some too large to stand in a slot, in a large vocabulary, and some the same again and again; as many as bytes at most.
+        let id = match packing {
+            Packing::TwoBytes => hash % (1 << 16),
+            Packing::ThreeBytes if hash.is_multiple_of(7) => hash,
+            Packing::ThreeBytes => hash % (1 << 17),
+        };
+        let differ = hash.is_multiple_of(3);
         (0..=count.min(word.len() as u32 - 1)).map(|nth| if differ { id ^ nth } else { id ^ nth.min(2) }).collect()
     }
 
     #[test]
     fn what_is_found_is_what_was_joined_however_full_the_tables() {
+        what_is_found_is_what_was_joined::<u16>(&[Packing::TwoBytes]);
+        what_is_found_is_what_was_joined::<u32>(&[Packing::TwoBytes, Packing::ThreeBytes]);
+    }
+
+    fn what_is_found_is_what_was_joined<I: Id>(packings: &[Packing]) {
         let mut state = 1u64;
         let mut random = |below: u64| {
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
@@ -325,14 +334,15 @@ mod tests {
             })
             .collect();
         use Instructions::{Avx2, Avx512, Portable};
-        let packings = [Packing::TwoBytes, Packing::ThreeBytes];
-        let ways = [Portable, Avx2, Avx512].into_iter().flat_map(|set| packings.map(|packing| (set, packing)));
+        let ways =
+            [Portable, Avx2, Avx512].into_iter().flat_map(|set| packings.iter().map(move |&packing| (set, packing)));
         for (instructions, packing, most) in
             ways.flat_map(|(set, packing)| [12, 16].map(|bits| (set, packing, 1 << bits)))
         {
-            let (mut front, mut cache) = (Front::limited_to(instructions, packing, most, 0), WordCache::new(most));
+            let (mut front, mut cache) =
+                (Front::limited_to(instructions, packing, most, 0), WordCache::new(packing, most));
             let (mut pending, mut joined, mut forgotten) = (Pending::default(), 0, 0);
-            let (mut ids, mut marked) = (vec![7], vec![]);
+            let (mut ids, mut marked) = (vec![I::of(7)], vec![]);
             let (mut expected, mut expected_marks) = (vec![7], vec![]);
             for round in 0..600 {
                 let (mut text, mut ends) = (Vec::new(), Vec::new());
@@ -342,7 +352,7 @@ mod tests {
                     let word = &words[random(below) as usize];
                     text.extend_from_slice(word);
                     ends.push(text.len());
-                    expected.extend(ids_of(word));
+                    expected.extend(ids_of(word, packing));
                 }
                 front.look_up(&text, 0, &ends, &mut pending);
                 pending.find(&mut front, &cache, &text);
@@ -355,7 +365,7 @@ mod tests {
                         joined += words.len();
                         for word in words {
                             let first = ids.len();
-                            ids.extend(ids_of(&text[word.clone()]));
+                            ids.extend(ids_of(&text[word.clone()], packing));
                             spans.push(first..ids.len());
                         }
                     });
@@ -366,6 +376,7 @@ mod tests {
                     }
                 }
             }
+            let ids: Vec<u32> = ids.into_iter().map(Into::into).collect();
             assert!(ids == expected, "{most} slots, {instructions:?}, {packing:?}");
             assert_eq!(marked, expected_marks);
             assert!(joined < expected_marks.len() * 100, "{joined} words were joined");

@@ -55,15 +55,15 @@ mod tests {
     #[test]
     fn what_was_let_go_is_used_again() {
         let recycled = Recycled::default();
-        let (mut ids, _) = recycled.take(3 << 20);
+        let (mut ids, _) = recycled.take::<u32>(3 << 20);
         ids.resize(3 << 20, 7);
         let start = ids.as_ptr();
         recycled.give(ids);
-        assert_ne!(recycled.take(1 << 10).0.as_ptr(), start, "a few ids do not get it");
-        assert_ne!(recycled.take(4 << 20).0.as_ptr(), start, "nor do more than fit");
-        let (mut ids, _) = recycled.take(2 << 20);
+        assert_ne!(recycled.take::<u32>(1 << 10).0.as_ptr(), start, "a few ids do not get it");
+        assert_ne!(recycled.take::<u32>(4 << 20).0.as_ptr(), start, "nor do more than fit");
+        let (mut ids, _) = recycled.take::<u32>(2 << 20);
         assert_eq!((ids.as_ptr(), ids.len()), (start, 0));
-        assert_ne!(recycled.take(2 << 20).0.as_ptr(), start, "nor does anyone get it twice");
+        assert_ne!(recycled.take::<u32>(2 << 20).0.as_ptr(), start, "nor does anyone get it twice");
         ids.resize(3 << 20, 8);
         assert!(ids.iter().all(|&id| id == 8));
     }

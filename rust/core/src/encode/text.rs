@@ -57,7 +57,7 @@ impl Scratch {
     fn new(packing: Packing, slots: usize, bytes: usize) -> Scratch {
         Scratch {
             front: Front::new(packing, slots, bytes / BYTES_PER_WORD),
-            cache: WordCache::new(slots),
+            cache: WordCache::new(packing, slots),
             word: WordScratch::default(),
             pending: Pending::default(),
             served: bytes,
