@@ -40,6 +40,7 @@ MAY_IMPORT = {
 MAY_USE = {
     "nn": {"torch"},
     "nn/quack_epilogues.py": {"torch", "quack", "cutlass"},
+    "nn/triton_attention.py": {"torch", "triton"},
     "nn/triton_kernels.py": {"torch", "triton"},
     "nn/triton_loss.py": {"torch", "triton"},
     "optim": {"torch"},

@@ -82,7 +82,7 @@ def test_models_are_equal_with_and_without(tiny: TransformerConfig, switches: di
 _KERNELS = """
 import torch
 import triton.language as tl
-from bloomery.nn import RotaryPositionalEmbedding, fp8, triton_kernels, triton_loss
+from bloomery.nn import RotaryPositionalEmbedding, fp8, hopper, triton_attention, triton_kernels, triton_loss
 from bloomery.nn.joint import gate, turned
 from bloomery.nn.linear_loss import loss_and_gradient
 
@@ -151,6 +151,15 @@ check(triton_kernels.gate_gradient_rounded(gradient, joint.detach()), expected)
 check(triton_kernels.join_heads_rounded(*gradients, cos, sin), triton_kernels.join_heads(*gradients, cos, sin))
 here = torch.cat(gradients, -1)
 check((here, *triton_kernels.turn_back_rounded_(here, cos, sin)), triton_kernels.join_heads(*gradients, cos, sin))
+
+triton_attention._BLOCK = 16
+for tokens in (64, 37, 9):
+    cos, sin = RotaryPositionalEmbedding(100.0, 16, 80).tables(tokens)
+    joint = torch.randn(2, tokens, 3 * 48)
+    y, log_sums = hopper.attend(joint, 3)
+    arguments = torch.randn_like(y), joint, y, log_sums, cos, sin
+    expected = hopper.attend_gradient(*arguments)
+    torch.testing.assert_close(triton_attention.attend_gradient(*arguments), expected)
 """
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bloomery.nn import RotaryPositionalEmbedding, hopper
 from bloomery.nn.linear_loss import loss_and_gradient
 from bloomery.train import RunConfig
 from bloomery.train.runtime import Runtime
@@ -103,3 +104,21 @@ def test_the_rounded_gradient_of_logits(tokens: int) -> None:
     assert torch.equal(transposed[:, 512 : 512 + tokens].float(), found.float().T)
     assert not transposed[:, 512 + tokens :].float().any()
     assert (transposed[:, :512].float() == 7).all()
+
+
+@pytest.mark.parametrize("tokens", (256, 200, 64, 9))
+@pytest.mark.parametrize("d_head", (16, 32))
+def test_the_gradient_of_attention_over_few_tokens(tokens: int, d_head: int) -> None:
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this GPU has no units for bfloat16")
+    heads = 5
+    joint = torch.randn(3, tokens, 3 * heads * d_head, dtype=torch.bfloat16, device="cuda")
+    gradient = torch.randn(3, tokens, heads * d_head, dtype=torch.bfloat16, device="cuda")
+    tables = RotaryPositionalEmbedding(100.0, d_head, 256).tables(tokens)
+    found, expected = (
+        hopper.attend_gradient(
+            gradient.to(joint), joint, *hopper.attend(joint, heads), *(x.to(joint.device) for x in tables)
+        )
+        for joint in (joint, joint.cpu().double())
+    )
+    assert (found.cpu().double() - expected).norm() < 0.02 * expected.norm()

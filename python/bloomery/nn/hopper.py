@@ -4,7 +4,8 @@ A product that turns or gates what it has computed before it stores it saves ano
 On an H100, for a layer of GPT-2 small and 65,536 tokens, with torch's products and our own kernels for the rest in
 brackets: gate 624 µs (601 + 266), its gradient 545 (324 + 446), queries, keys and values 357 (333 + 139).
 FlashAttention's gradient of attention took 870 µs and leaves the parts side by side (cuDNN's 1,109, and 203 to join
-them); its forward pass took 391 where cuDNN's took 298, which is therefore used.
+them); its forward pass took 391 where cuDNN's took 298, which is therefore used. Over few tokens and narrow heads the
+gradient is that of `triton_attention`.
 
 In 8 bits the products that end in RoPE and in the gate's gradient are those of `hopper_fp8`.
 
@@ -178,13 +179,15 @@ def attend_gradient(gradient: Tensor, joint: Tensor, y: Tensor, log_sums: Tensor
     Returns:
         [B, T, 3·H·D]: of queries and keys before they were turned, and of values.
     """
-    of_joint = _attend_gradient(gradient, joint, y, log_sums)
     if gradient.is_cuda:
-        from bloomery.nn import triton_kernels  # noqa: PLC0415 - Triton is not everywhere
+        from bloomery.nn import triton_attention, triton_kernels  # noqa: PLC0415 - Triton is not everywhere
 
+        if cos.shape[0] <= triton_attention.MOST_TOKENS and cos.shape[1] in triton_attention.HEADS:
+            return triton_attention.attend_gradient(gradient, joint, y, log_sums, cos, sin)
+        of_joint = _attend_gradient(gradient, joint, y, log_sums)
         triton_kernels.turn_(of_joint, cos, -sin)
         return of_joint
-    return turned_joint(of_joint, cos, -sin)
+    return turned_joint(_attend_gradient(gradient, joint, y, log_sums), cos, -sin)
 
 
 @torch.library.custom_op("bloomery::attend_gradient_rounded", mutates_args=())
