@@ -300,6 +300,7 @@ impl Tokenizer {
     /// Returns:
     ///     The ids of all texts in an array of shape (tokens,), and the row offsets in an int64 array of shape
     ///     (texts + 1,): the ids of text i are ``ids[offsets[i]:offsets[i + 1]]``.
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python method")]
     #[pyo3(
         signature = (
             texts, *, as_lists=false, allowed_special=AllowedSpecial::ALL, dtype=None, errors=Errors::STRICT,

@@ -60,6 +60,20 @@ impl Characters {
     }
 }
 
+/// The first bytes of characters of three bytes, all of them in the window, that are told to be letters without case by the
+/// first of them: Chinese from U+5000 to U+9FFF, Korean from U+B000 to U+CFFF. With the kana of Japanese, of which the second
+/// byte, and a third that is not that of a mark or of punctuation, tell as much. They need not be looked up one by one.
+#[inline(always)]
+fn caseless_by_lead<V: Vector>(bytes: V) -> u64 {
+    let mut leads = bytes.within(0xe5, 0xe9) | bytes.within(0xeb, 0xec);
+    let kana = bytes.is(0xe3);
+    if kana != 0 {
+        let others = bytes.is_either(0x80, 0xa0) | bytes.within(0x97, 0x9c) | bytes.is(0xbb);
+        leads |= kana & bytes.within(0x81, 0x83) >> 1 & !others >> 2;
+    }
+    leads & low(WIDTH - 2)
+}
+
 /// The lowest `n` bits.
 #[inline(always)]
 fn low(n: usize) -> u64 {
@@ -105,7 +119,9 @@ impl Window {
         };
         if beyond_ascii != 0 {
             window.continuation = bytes.continuation();
-            let Characters { by_class, whole } = Characters::at(chunk, beyond_ascii & !window.continuation);
+            let caseless = caseless_by_lead(bytes);
+            let Characters { by_class, whole } = Characters::at(chunk, beyond_ascii & !window.continuation & !caseless);
+            window.caseless |= caseless | caseless << 1 | caseless << 2;
             let of = |class: u8| by_class[usize::from(class)];
             window.upper |= of(UPPER);
             window.lower |= of(LOWER);
@@ -245,4 +261,37 @@ fn filled_down(mut from: u64, mut within: u64) -> u64 {
         within &= within >> step;
     }
     from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gpt2::Gpt2;
+    use super::super::vector::Avx2;
+    use super::*;
+    use crate::processor::Instructions;
+
+    #[test]
+    fn every_character_has_its_class_wherever_it_stands() {
+        if Instructions::best() < Instructions::Avx2 {
+            return;
+        }
+        for character in '\u{80}'..=char::MAX {
+            let mut bytes = [0; 4];
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            let (class, len) = class_of_multibyte(bytes[0], |nth| bytes[nth]);
+            assert_eq!(len, bytes.len());
+            for before in [0, 7, WIDTH - len, WIDTH - len + 1] {
+                let text = [&b"1".repeat(before), bytes, &b"1".repeat(WIDTH)].concat();
+                // SAFETY: the processor has the instructions.
+                let window = unsafe { Window::at::<Gpt2, Avx2>(&text, 0) };
+                let (whole, place) = (before + len <= WIDTH, low(len) << before);
+                let expected = |of: u8| if whole && class == of { place } else { 0 };
+                let found = [window.upper, window.lower, window.caseless, window.mark, window.blank];
+                let classes = [UPPER, LOWER, CASELESS, MARK, SPACE].map(expected);
+                assert_eq!(found, classes, "{character:?} behind {before}");
+                assert_eq!(window.number, low(WIDTH) & !place | expected(NUMBER), "{character:?} behind {before}");
+                assert_eq!(window.len(), if whole { WIDTH } else { before });
+            }
+        }
+    }
 }
