@@ -134,21 +134,15 @@ def decode_array(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
 
 
 def decode_bytes(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
-    ids = np.load(str(task.ids)).tolist()
-    return Prepared(
-        lambda: peer.decode_bytes(ids),
-        lambda: peer.decode_bytes(ids[:3]),
-        lambda data: data.decode("utf-8", errors="replace"),
-    )
+    return _to_bytes(peer.decode_bytes, np.load(str(task.ids)).tolist())
 
 
 def decode_bytes_array(peer: Peer, task: Task, _: Vocabulary) -> Prepared:
-    ids = np.load(str(task.ids)).astype(np.uint32)
-    return Prepared(
-        lambda: peer.decode_bytes_array(ids),
-        lambda: peer.decode_bytes_array(ids[:3]),
-        lambda data: data.decode("utf-8", errors="replace"),
-    )
+    return _to_bytes(peer.decode_bytes_array, np.load(str(task.ids)).astype(np.uint32))
+
+
+def _to_bytes(decode: Callable[[Any], bytes], ids: Any) -> Prepared:
+    return Prepared(lambda: decode(ids), lambda: decode(ids[:3]), lambda data: data.decode("utf-8", errors="replace"))
 
 
 def load(peer: Peer, _: Task, vocabulary: Vocabulary) -> Prepared:

@@ -6,6 +6,7 @@ mod arguments;
 mod call;
 mod cutter;
 mod decode;
+mod encode;
 mod engine;
 mod errors;
 mod ids;

@@ -1,9 +1,8 @@
 //! Ids in the two types that arrays and files hold them in.
 
 use std::mem::MaybeUninit;
-use std::sync::Mutex;
 
-use super::recycled::Recycled;
+use super::recycled::Kept;
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
@@ -51,7 +50,7 @@ impl Id for u32 {
 pub(crate) mod sealed {
     use super::*;
 
-    pub trait Id: Copy + Default + Into<u32> + Send + Sync + 'static {
+    pub trait Id: Copy + Into<u32> + Send + Sync + 'static {
         /// The id, of a vocabulary whose ids fit.
         fn of(id: u32) -> Self;
 
@@ -68,8 +67,11 @@ pub(crate) mod sealed {
             unsafe { std::slice::from_raw_parts(ids.as_ptr().cast(), size_of_val(ids)) }
         }
 
-        /// Where memory for such ids is kept.
-        fn kept(recycled: &Recycled) -> &Mutex<Vec<Self>>;
+        /// What is kept, if it is for such ids.
+        fn kept(kept: &mut Kept) -> Option<&mut Vec<Self>>;
+
+        /// What to keep.
+        fn keep(ids: Vec<Self>) -> Kept;
     }
 
     impl Id for u16 {
@@ -90,8 +92,12 @@ pub(crate) mod sealed {
             self.to_le()
         }
 
-        fn kept(recycled: &Recycled) -> &Mutex<Vec<u16>> {
-            &recycled.u16
+        fn kept(kept: &mut Kept) -> Option<&mut Vec<u16>> {
+            if let Kept::U16(ids) = kept { Some(ids) } else { None }
+        }
+
+        fn keep(ids: Vec<u16>) -> Kept {
+            Kept::U16(ids)
         }
     }
 
@@ -110,8 +116,12 @@ pub(crate) mod sealed {
             self.to_le()
         }
 
-        fn kept(recycled: &Recycled) -> &Mutex<Vec<u32>> {
-            &recycled.u32
+        fn kept(kept: &mut Kept) -> Option<&mut Vec<u32>> {
+            if let Kept::U32(ids) = kept { Some(ids) } else { None }
+        }
+
+        fn keep(ids: Vec<u32>) -> Kept {
+            Kept::U32(ids)
         }
     }
 }

@@ -16,19 +16,32 @@ const PART: usize = 4;
 /// It is only ever tried, as [`super::ScratchPool`] is. (Tried: to let the system have it when it needs some, with `MADV_FREE`.
 /// That costs a third of what is gained.)
 #[derive(Debug, Default)]
-pub struct Recycled {
-    pub(super) u16: Mutex<Vec<u16>>,
-    pub(super) u32: Mutex<Vec<u32>>,
+pub(crate) struct Recycled {
+    kept: Mutex<Kept>,
+}
+
+/// One array, of ids of either type.
+#[derive(Debug)]
+pub enum Kept {
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept::U16(Vec::new())
+    }
 }
 
 impl Recycled {
     /// An empty array with room for `ids`.
     pub(crate) fn take<I: Id>(&self, ids: usize) -> (Vec<I>, Pages) {
         if ids >= LEAST / size_of::<I>()
-            && let Ok(mut kept) = I::kept(self).try_lock()
+            && let Ok(mut kept) = self.kept.try_lock()
+            && let Some(kept) = I::kept(&mut kept)
             && (ids..=ids * PART).contains(&kept.capacity())
         {
-            let ids = std::mem::take(&mut *kept);
+            let ids = std::mem::take(kept);
             let pages = Pages::of(&ids, ids.capacity());
             return (ids, pages);
         }
@@ -40,10 +53,10 @@ impl Recycled {
     /// Keeps the memory of `ids` if it is much, and not too much.
     pub(crate) fn give<I: Id>(&self, mut ids: Vec<I>) {
         if (LEAST..=MOST).contains(&(ids.capacity() * size_of::<I>()))
-            && let Ok(mut kept) = I::kept(self).try_lock()
+            && let Ok(mut kept) = self.kept.try_lock()
         {
             ids.clear();
-            *kept = ids;
+            *kept = I::keep(ids);
         }
     }
 }
@@ -66,5 +79,8 @@ mod tests {
         assert_ne!(recycled.take::<u32>(2 << 20).0.as_ptr(), start, "nor does anyone get it twice");
         ids.resize(3 << 20, 8);
         assert!(ids.iter().all(|&id| id == 8));
+        recycled.give(ids);
+        recycled.give(recycled.take::<u16>(4 << 20).0);
+        assert_ne!(recycled.take::<u32>(2 << 20).0.as_ptr(), start, "one array is kept, of either type");
     }
 }
