@@ -7,7 +7,7 @@ use crate::encode::{Allowed, Bpe, Id, Recycled, ScratchPool, Selection};
 use crate::error::{Error, Result};
 use crate::live;
 use crate::merges::{PairTable, leave_to_added};
-use crate::pretokenize::{Cutter, PreTokenizer};
+use crate::pretokenize::{Cutter, PreTokenizer, Seams};
 use crate::vocab::{Vocab, escape};
 
 /// A byte-level BPE tokenizer. It never changes, and can be shared between threads and across a fork.
@@ -42,12 +42,16 @@ impl Tokenizer {
         let byte_ids = byte_ids(&vocab)?;
         let pairs = PairTable::new(&definition, &vocab, &byte_ids)?;
         let bpe = Bpe::new(&vocab, &byte_ids, pairs, definition.whole_words);
+        let mut pre_tokenizer = PreTokenizer::new(&definition.pattern)?;
+        if bpe.joins_all_words() {
+            pre_tokenizer = pre_tokenizer.with_seams(Seams::between(vocab.iter().map(|(_, token)| token)));
+        }
         for AddedToken { content, id, .. } in &definition.added_tokens {
             vocab.insert_added(content.as_bytes(), *id)?;
         }
         Ok(Tokenizer {
             bpe,
-            pre_tokenizer: PreTokenizer::new(&definition.pattern)?,
+            pre_tokenizer,
             all: Selection::new(&definition, &Allowed::All)?,
             none: Selection::new(&definition, &Allowed::None)?,
             scratch: ScratchPool::small(vocab.size()),

@@ -95,6 +95,11 @@ impl Bpe {
         Bpe { pairs, whole_words, splits }
     }
 
+    /// Whether no word is looked up whole: only then can words be cut where no token lies across.
+    pub(crate) fn joins_all_words(&self) -> bool {
+        self.whole_words.is_empty()
+    }
+
     /// Appends the ids of `words` to `ids`, in no order; `spans` then has where those of each are. The words lie in `text`, which
     /// has [`PADDING`] bytes behind the last.
     pub(crate) fn encode(

@@ -8,6 +8,7 @@ mod cut;
 mod gpt2;
 mod o200k;
 mod regex;
+mod seams;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 mod white;
@@ -21,6 +22,7 @@ use crate::processor::Instructions;
 use batch::Batch;
 pub use cut::Cutter;
 use regex::RegexScanner;
+pub(crate) use seams::Seams;
 
 /// `gpt2` as tiktoken publishes it.
 pub const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -101,6 +103,10 @@ trait Scan {
     #[cfg(target_arch = "x86_64")]
     const BY_CASE: bool = false;
 
+    /// Whether a pre-token that was cut between two letters goes on behind the cut as if it began there.
+    #[cfg(target_arch = "x86_64")]
+    const LETTERS_GO_ON: bool = true;
+
     /// Where pre-tokens start in `window`, which is the one at `at` in `text`, where a pre-token starts: all of them but
     /// for those that depend on what follows the window. `None` where [`Scan::end`] has to find them.
     #[cfg(target_arch = "x86_64")]
@@ -136,6 +142,7 @@ pub struct PreTokenizer {
     pattern: Pattern,
     custom: Option<RegexScanner>,
     instructions: Instructions,
+    seams: Seams,
 }
 
 impl PreTokenizer {
@@ -146,13 +153,18 @@ impl PreTokenizer {
             Pattern::Custom(regex) => Some(RegexScanner::new(regex)?),
             _ => None,
         };
-        Ok(PreTokenizer { pattern: pattern.clone(), custom, instructions: Instructions::best() })
+        Ok(PreTokenizer { pattern: pattern.clone(), custom, instructions: Instructions::best(), seams: Seams::NONE })
     }
 
     /// The same with no instructions beyond `most`. Results must not depend on it; tests use it to show that they do not.
     #[must_use]
     pub fn limited_to(self, most: Instructions) -> PreTokenizer {
         PreTokenizer { instructions: self.instructions.min(most), ..self }
+    }
+
+    /// The same that may cut words at `seams` in addition, as if pre-tokens ended there.
+    pub(crate) fn with_seams(self, seams: Seams) -> PreTokenizer {
+        PreTokenizer { seams, ..self }
     }
 
     /// The pattern.
@@ -170,10 +182,10 @@ impl PreTokenizer {
     pub fn for_each(&self, text: &str, visit: &mut impl Visit) -> Result<()> {
         let bytes = text.as_bytes();
         match &self.pattern {
-            Pattern::Gpt2 => scan_all::<gpt2::Gpt2>(bytes, self.instructions, visit),
-            Pattern::Cl100k => scan_all::<cl100k::Cl100k<3, true>>(bytes, self.instructions, visit),
-            Pattern::Qwen => scan_all::<cl100k::Cl100k<1, false>>(bytes, self.instructions, visit),
-            Pattern::O200k => scan_all::<o200k::O200k>(bytes, self.instructions, visit),
+            Pattern::Gpt2 => self.scan::<gpt2::Gpt2>(bytes, visit),
+            Pattern::Cl100k => self.scan::<cl100k::Cl100k<3, true>>(bytes, visit),
+            Pattern::Qwen => self.scan::<cl100k::Cl100k<1, false>>(bytes, visit),
+            Pattern::O200k => self.scan::<o200k::O200k>(bytes, visit),
             Pattern::Custom(_) => self.custom.as_ref().map_or(Ok(()), |scanner| scanner.for_each(text, visit)),
         }
     }
@@ -191,6 +203,18 @@ impl PreTokenizer {
         let mut held = Held { inner: visit, start: 0, ends: Vec::new() };
         self.for_each(text, &mut held)?;
         Ok(held.start)
+    }
+
+    fn scan<S: Scan>(&self, text: &[u8], visit: &mut impl Visit) -> Result<()> {
+        match self.instructions {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has what the function needs.
+            Instructions::Avx512 => unsafe { scan_by_avx512::<S>(text, &self.seams, visit) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has what the function needs.
+            Instructions::Avx2 => unsafe { scan_by_avx2::<S>(text, &self.seams, visit) },
+            _ => scan_bytes::<S>(text, visit),
+        }
     }
 }
 
@@ -215,30 +239,18 @@ impl<V: Visit> Visit for Held<'_, V> {
     }
 }
 
-fn scan_all<S: Scan>(text: &[u8], instructions: Instructions, visit: &mut impl Visit) -> Result<()> {
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has what the function needs.
-        Instructions::Avx512 => unsafe { scan_by_avx512::<S>(text, visit) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has what the function needs.
-        Instructions::Avx2 => unsafe { scan_by_avx2::<S>(text, visit) },
-        _ => scan_bytes::<S>(text, visit),
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn scan_by_avx2<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+fn scan_by_avx2<S: Scan>(text: &[u8], seams: &Seams, visit: &mut impl Visit) -> Result<()> {
     // SAFETY: the processor has what this function is compiled for.
-    unsafe { scan_windows::<S, vector::Avx2>(text, visit) }
+    unsafe { scan_windows::<S, vector::Avx2>(text, seams, visit) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn scan_by_avx512<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+fn scan_by_avx512<S: Scan>(text: &[u8], seams: &Seams, visit: &mut impl Visit) -> Result<()> {
     // SAFETY: the processor has what this function is compiled for.
-    unsafe { scan_windows::<S, vector::Avx512>(text, visit) }
+    unsafe { scan_windows::<S, vector::Avx512>(text, seams, visit) }
 }
 
 fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
@@ -264,7 +276,7 @@ const AHEAD: usize = 2 << 10;
 /// The processor has the instructions of `V`.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn scan_windows<S: Scan, V: vector::Vector>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+unsafe fn scan_windows<S: Scan, V: vector::Vector>(text: &[u8], seams: &Seams, visit: &mut impl Visit) -> Result<()> {
     use vector::WIDTH;
     use window::Window;
     let mut batch = Batch::new();
@@ -272,8 +284,8 @@ unsafe fn scan_windows<S: Scan, V: vector::Vector>(text: &[u8], visit: &mut impl
     while at < text.len() {
         crate::memory::prefetch(text, at + AHEAD);
         // SAFETY: by the contract of the function.
-        let window = unsafe { Window::at::<S, V>(text, at) };
-        let ends = S::starts(text, at, &window).map(|starts| window.valid(starts) & !1);
+        let window = unsafe { Window::at::<S, V>(text, at, seams) };
+        let ends = S::starts(text, at, &window).map(|starts| window.valid(starts | window.seams) & !1);
         match ends {
             Some(ends) if window.at_end => {
                 // SAFETY: by the contract of the function.

@@ -6,6 +6,7 @@
 
 use super::Scan;
 use super::class::{CASELESS, LOWER, MARK, NUMBER, SPACE, UPPER, class_of_multibyte};
+use super::seams::{LEADS, Seams};
 use super::vector::{Vector, WIDTH};
 
 /// Bit `i` of a mask speaks of byte `i`; all bytes of a character have its class.
@@ -23,6 +24,8 @@ pub(super) struct Window {
     pub(super) newline: u64,
     pub(super) apostrophe: u64,
     pub(super) slash: u64,
+    /// First bytes of letters before which there is a seam.
+    pub(super) seams: u64,
     /// Bytes of a character behind its first.
     continuation: u64,
     /// The bytes that count: all whole characters of the window.
@@ -74,6 +77,18 @@ fn caseless_by_lead<V: Vector>(bytes: V) -> u64 {
     leads & low(WIDTH - 2)
 }
 
+/// Those of the letters that begin at `leads` in `bytes`, and follow one that is not ASCII, before which there is a seam.
+#[inline(always)]
+fn seams_before(bytes: &[u8; WIDTH], mut leads: u64, seams: &Seams) -> u64 {
+    let mut found = 0;
+    while leads != 0 {
+        let at = leads.trailing_zeros() as usize;
+        found |= u64::from(seams.is_between(bytes[at.wrapping_sub(1) % WIDTH], bytes[at])) << at;
+        leads &= leads - 1;
+    }
+    found
+}
+
 /// The lowest `n` bits.
 #[inline(always)]
 fn low(n: usize) -> u64 {
@@ -90,7 +105,7 @@ impl Window {
     /// # Safety
     /// The processor has the instructions of `V`.
     #[inline(always)]
-    pub(super) unsafe fn at<S: Scan, V: Vector>(text: &[u8], at: usize) -> Window {
+    pub(super) unsafe fn at<S: Scan, V: Vector>(text: &[u8], at: usize, seams: &Seams) -> Window {
         let rest = &text[at..];
         let mut padded = [0; WIDTH];
         let chunk = rest.first_chunk::<WIDTH>().unwrap_or_else(|| {
@@ -113,6 +128,7 @@ impl Window {
             newline: bytes.is_either(b'\n', b'\r'),
             apostrophe: bytes.is(b'\''),
             slash: if S::BY_CASE { bytes.is(b'/') } else { 0 },
+            seams: 0,
             continuation: 0,
             valid: low(rest.len()),
             at_end: rest.len() <= WIDTH,
@@ -130,6 +146,10 @@ impl Window {
             window.number |= of(NUMBER);
             window.blank |= of(SPACE);
             window.valid &= whole;
+            if S::LETTERS_GO_ON {
+                let letters = bytes.within(*LEADS.start(), *LEADS.end()) & window.caseless & window.caseless << 1;
+                window.seams = seams_before(chunk, letters, seams);
+            }
         }
         window
     }
@@ -283,7 +303,7 @@ mod tests {
             for before in [0, 7, WIDTH - len, WIDTH - len + 1] {
                 let text = [&b"1".repeat(before), bytes, &b"1".repeat(WIDTH)].concat();
                 // SAFETY: the processor has the instructions.
-                let window = unsafe { Window::at::<Gpt2, Avx2>(&text, 0) };
+                let window = unsafe { Window::at::<Gpt2, Avx2>(&text, 0, &Seams::NONE) };
                 let (whole, place) = (before + len <= WIDTH, low(len) << before);
                 let expected = |of: u8| if whole && class == of { place } else { 0 };
                 let found = [window.upper, window.lower, window.caseless, window.mark, window.blank];
