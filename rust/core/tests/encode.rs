@@ -104,8 +104,46 @@ fn streamed(tokenizer: &Arc<Tokenizer>, text: &str, cuts: &[prop::sample::Index]
     ids
 }
 
+/// For each named scheme a tokenizer with few tokens of two characters, and one that cuts by the scheme's regex, all else equal:
+/// that one never cuts a word.
+static CUT_AND_WHOLE: LazyLock<Vec<(Arc<Tokenizer>, Tokenizer)>> = LazyLock::new(|| {
+    let corpus =
+        "日本語 日本 本日 日 한국어 한국 국어 어 ไทย ไท ย น้ำ हिन्दी 你好吗 好 ……「日本」 カタカナ タカ 😀 aあA １２３ "
+            .repeat(3);
+    let two = |pattern: &Pattern| {
+        let mut counts = WordCounts::new(pattern, &[]).unwrap();
+        counts.add_text(&corpus).unwrap();
+        let definition = train(&counts, 310, TieBreak::Lexicographic, &Control::default()).unwrap();
+        let custom = Pattern::Custom(pattern.regex().to_owned());
+        let whole = Definition { pattern: custom, ..definition.clone() };
+        (Arc::new(Tokenizer::new(definition).unwrap()), Tokenizer::new(whole).unwrap())
+    };
+    [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k, Pattern::Qwen].iter().map(two).collect()
+});
+
+fn text_of_many_scripts() -> impl Strategy<Value = String> {
+    let parts = vec![
+        "日", "本", "語", "国", "한", "국", "어", "は", "カ", "タ", "ー", "ย", "ไ", "ท", "้", "ह", "ि", "न्", "你", "…",
+        "「", "」", "。", "\u{3000}", "😀", "𠀀", "é", "д", "ب", "ſ", "a", "A", " ", "  ", "\n", "'", "'s", "1", "１",
+        "२", "/",
+    ];
+    prop::collection::vec(prop::sample::select(parts), 0..90).prop_map(|parts| parts.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn words_may_be_cut_where_no_token_lies_across(
+        text in text_of_many_scripts(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        for (cut, whole) in CUT_AND_WHOLE.iter() {
+            let ids: Vec<u32> = whole.encode(&text, &Allowed::All).unwrap();
+            prop_assert_eq!(cut.encode::<u32>(&text, &Allowed::All).unwrap(), &ids[..], "{:?}", cut.definition().pattern);
+            prop_assert_eq!(streamed(cut, &text, &cuts), ids, "{:?}", cut.definition().pattern);
+        }
+    }
 
     #[test]
     fn all_ways_of_encoding_agree_and_decode_to_the_text(text in text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
@@ -243,6 +281,20 @@ fn ids_that_do_not_fit_are_refused() {
     for error in refused {
         assert_eq!(error.to_string(), "ids of a vocabulary of 65537 do not fit uint16; use uint32");
     }
+}
+
+#[test]
+fn a_part_of_a_word_is_not_looked_up_as_if_it_were_a_whole_one() {
+    let text = "the 日 語日語".to_owned();
+    let counts = WordCounts::from_words([(b"the".to_vec(), 1)], &Pattern::Gpt2, &[]).unwrap();
+    let mut definition = train(&counts, 258, TieBreak::Lexicographic, &Control::default()).unwrap();
+    definition.whole_words = true;
+    definition.vocab.push((" 日".into(), 300));
+    definition.vocab.push(("日".into(), 301));
+    let tokenizer = Tokenizer::new(definition).unwrap();
+    let mut expected: Vec<u32> = vec![257, 300];
+    expected.extend(" 語日語".bytes().map(|byte| tokenizer.token_id(&[byte]).unwrap()));
+    assert_eq!(tokenizer.encode::<u32>(&text, &Allowed::All).unwrap(), expected);
 }
 
 #[test]
