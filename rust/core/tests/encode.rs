@@ -105,15 +105,17 @@ fn streamed(tokenizer: &Arc<Tokenizer>, text: &str, cuts: &[prop::sample::Index]
 }
 
 /// For each named scheme a tokenizer with few tokens of two characters, and one that cuts by the scheme's regex, all else equal:
-/// that one never cuts a word.
+/// that one never cuts a word. Some of the tokens tell whether a word was begun anew where it must not be, as in `……日` or
+/// `aああAa`.
 static CUT_AND_WHOLE: LazyLock<Vec<(Arc<Tokenizer>, Tokenizer)>> = LazyLock::new(|| {
     let corpus =
-        "日本語 日本 本日 日 한국어 한국 국어 어 ไทย ไท ย น้ำ हिन्दी 你好吗 好 ……「日本」 カタカナ タカ 😀 aあA １２３ "
-            .repeat(3);
+        "日本語 日本 本日 日 한국어 한국 국어 어 ไทย ไท ย น้ำ हिन्दी 你好吗 好 ……「日本」 カタカナ タカ 😀 １２３ "
+            .repeat(2)
+            + &"\n…日\nあAa".repeat(20);
     let two = |pattern: &Pattern| {
         let mut counts = WordCounts::new(pattern, &[]).unwrap();
         counts.add_text(&corpus).unwrap();
-        let definition = train(&counts, 310, TieBreak::Lexicographic, &Control::default()).unwrap();
+        let definition = train(&counts, 320, TieBreak::Lexicographic, &Control::default()).unwrap();
         let custom = Pattern::Custom(pattern.regex().to_owned());
         let whole = Definition { pattern: custom, ..definition.clone() };
         (Arc::new(Tokenizer::new(definition).unwrap()), Tokenizer::new(whole).unwrap())
@@ -123,9 +125,9 @@ static CUT_AND_WHOLE: LazyLock<Vec<(Arc<Tokenizer>, Tokenizer)>> = LazyLock::new
 
 fn text_of_many_scripts() -> impl Strategy<Value = String> {
     let parts = vec![
-        "日", "本", "語", "国", "한", "국", "어", "は", "カ", "タ", "ー", "ย", "ไ", "ท", "้", "ह", "ि", "न्", "你", "…",
-        "「", "」", "。", "\u{3000}", "😀", "𠀀", "é", "д", "ب", "ſ", "a", "A", " ", "  ", "\n", "'", "'s", "1", "１",
-        "२", "/",
+        "日", "本", "語", "国", "한", "국", "어", "は", "あ", "Aa", "カ", "タ", "ー", "ย", "ไ", "ท", "้", "ह", "ि", "न्",
+        "你", "…", "「", "」", "。", "\u{3000}", "😀", "𠀀", "é", "д", "ب", "ſ", "a", "A", " ", "  ", "\n", "'", "'s",
+        "1", "１", "२", "/",
     ];
     prop::collection::vec(prop::sample::select(parts), 0..90).prop_map(|parts| parts.concat())
 }
@@ -280,6 +282,19 @@ fn ids_that_do_not_fit_are_refused() {
     ];
     for error in refused {
         assert_eq!(error.to_string(), "ids of a vocabulary of 65537 do not fit uint16; use uint32");
+    }
+}
+
+#[test]
+fn a_word_that_is_cut_where_the_scanner_stops_goes_on_as_it_began() {
+    for (cut, whole) in CUT_AND_WHOLE.iter() {
+        for before in 0..150 {
+            for word in ["aああAa", "……日本", "ああAa日"] {
+                let text = format!("{}\n{word}", "-".repeat(before));
+                let ids: Vec<u32> = whole.encode(&text, &Allowed::All).unwrap();
+                assert_eq!(cut.encode::<u32>(&text, &Allowed::All).unwrap(), ids, "{text:?}");
+            }
+        }
     }
 }
 

@@ -162,7 +162,8 @@ impl PreTokenizer {
         PreTokenizer { instructions: self.instructions.min(most), ..self }
     }
 
-    /// The same that may cut words at `seams` in addition, as if pre-tokens ended there.
+    /// The same that cuts words at some of the `seams` in addition, as if pre-tokens ended there: for who joins the tokens of what
+    /// is visited, not for who counts it.
     pub(crate) fn with_seams(self, seams: Seams) -> PreTokenizer {
         PreTokenizer { seams, ..self }
     }
@@ -196,6 +197,8 @@ impl PreTokenizer {
     /// More text can change at most the last two pre-tokens. The last one may grow or split; the one before it may
     /// take the last one's place in a contraction (`x`, `'`, then `s`), or join it in a run of white space whose
     /// newline was the last so far, or in an o200k word whose lower-case end was still to come.
+    /// Words that are cut at seams change nothing: where one lies in a run of letters does not depend on what follows it, and
+    /// of the last run only the last part may grow.
     pub fn for_each_decided(&self, text: &str, visit: &mut impl Visit) -> Result<usize> {
         if self.custom.is_some() {
             return Ok(0);

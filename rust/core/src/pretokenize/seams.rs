@@ -1,14 +1,15 @@
 //! Where a word can be cut because no token of a vocabulary lies across.
+//!
+//! No join makes a token that is not in the vocabulary, so where none has two bytes side by side, what is joined on one side of
+//! them does not depend on the other side, whatever the ranks. A vocabulary has few tokens of two characters in the scripts that
+//! it was not made for: there, words are cut into single characters, which come again and again where words do not, and nearly
+//! each of them is looked up and not joined. (With GPT-2's vocabulary, the 290,000 different words of 12 MB of Chinese, Korean
+//! and Japanese become 49,000 pieces, of 0.35 MB in place of 5.7.)
 
-/// The first bytes of characters that seams are looked for before, and whether there is one by the last byte before.
+/// Whether there is a seam before a character of three or four bytes, by its first byte and the last of the one before.
 ///
-/// No join makes a token that is not in the vocabulary, so where none has two bytes side by side, what is joined on one side
-/// of them does not depend on the other side, whatever the ranks. A vocabulary has few tokens of two characters in the scripts
-/// that it was not made for; there, words are cut into single characters, which come again and again where words do not, and
-/// nearly every one of them is looked up and not joined.
-///
-/// Only before characters of three and four bytes: those of two (Cyrillic, Greek, Arabic) are mostly one token each, and to look
-/// up one word of them takes less than to look up all its letters.
+/// Before no others: characters of two bytes (Cyrillic, Greek, Arabic) are mostly one token each, and to look up one word of them
+/// takes less than to look up all its letters.
 #[derive(Debug, Clone)]
 pub(crate) struct Seams {
     /// By the lowest bits of the first byte of a character: the bits of the last bytes of the one before, by their lowest bits.
@@ -35,8 +36,8 @@ impl Seams {
         Seams { apart }
     }
 
-    /// Whether there is a seam before a character of three or four bytes that begins with `first`, behind one whose last byte
-    /// is `last`, not an ASCII one.
+    /// Whether there is a seam between a character that is not ASCII, whose last byte is `last`, and one of three or four bytes
+    /// that begins with `first`.
     #[inline(always)]
     pub(super) fn is_between(&self, last: u8, first: u8) -> bool {
         self.apart[lead(first)] >> continuation(last) & 1 != 0
