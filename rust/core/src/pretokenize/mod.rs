@@ -104,7 +104,6 @@ trait Scan {
     const BY_CASE: bool = false;
 
     /// Whether a pre-token that was cut between two letters goes on behind the cut as if it began there.
-    #[cfg(target_arch = "x86_64")]
     const LETTERS_GO_ON: bool = true;
 
     /// Where pre-tokens start in `window`, which is the one at `at` in `text`, where a pre-token starts: all of them but
@@ -216,7 +215,7 @@ impl PreTokenizer {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the processor has what the function needs.
             Instructions::Avx2 => unsafe { scan_by_avx2::<S>(text, &self.seams, visit) },
-            _ => scan_bytes::<S>(text, visit),
+            _ => scan_bytes::<S>(text, &self.seams, visit),
         }
     }
 }
@@ -256,15 +255,24 @@ fn scan_by_avx512<S: Scan>(text: &[u8], seams: &Seams, visit: &mut impl Visit) -
     unsafe { scan_windows::<S, vector::Avx512>(text, seams, visit) }
 }
 
-fn scan_bytes<S: Scan>(text: &[u8], visit: &mut impl Visit) -> Result<()> {
+fn scan_bytes<S: Scan>(text: &[u8], seams: &Seams, visit: &mut impl Visit) -> Result<()> {
     let mut batch = Batch::new();
     let mut at = 0;
     while at < text.len() {
-        at = S::end(text, at);
-        batch.push(at);
+        let end = S::end(text, at);
+        if S::LETTERS_GO_ON && seams.any() {
+            for seam in seams.within(text, at..end) {
+                batch.push(seam);
+                if batch.is_full() {
+                    batch.flush(text, visit)?;
+                }
+            }
+        }
+        batch.push(end);
         if batch.is_full() {
             batch.flush(text, visit)?;
         }
+        at = end;
     }
     batch.flush(text, visit)
 }

@@ -41,7 +41,6 @@ impl Scan for O200k {
     #[cfg(target_arch = "x86_64")]
     const BY_CASE: bool = true;
     /// (`aあA` is cut before `A`, `あAa` is not.)
-    #[cfg(target_arch = "x86_64")]
     const LETTERS_GO_ON: bool = false;
 
     /// Left to [`Scan::end`]: capitals behind characters without case, whose word may end before them or behind them; marks

@@ -146,7 +146,7 @@ impl Window {
             window.number |= of(NUMBER);
             window.blank |= of(SPACE);
             window.valid &= whole;
-            if S::LETTERS_GO_ON {
+            if S::LETTERS_GO_ON && seams.any() {
                 let letters = bytes.within(*LEADS.start(), *LEADS.end()) & window.caseless & window.caseless << 1;
                 window.seams = seams_before(chunk, letters, seams);
             }
