@@ -8,7 +8,7 @@ use super::cache::WordCache;
 use super::front::Front;
 use super::id::Id;
 use super::lanes::PADDING;
-use super::line::{INLINE, Key};
+use super::line::Key;
 use super::value::{self, Known, Value};
 use crate::memory::reserve;
 
@@ -119,11 +119,10 @@ impl Unknown {
 }
 
 impl Pending {
-    /// Adds a word that is not at hand, `text[word]`, behind the first `at` known ids; `key` is that of a short word.
-    /// [`Pending::find`] has to be called before the text is gone.
+    /// Adds a word that is not at hand, which stands there in the text, behind the first `at` known ids. [`Pending::find`] has to
+    /// be called before the text is gone.
     #[inline]
-    pub(super) fn miss(&mut self, key: Key, text: &[u8], word: Range<usize>, at: usize) {
-        let key = if word.len() <= INLINE { key } else { Key::long(&text[word.clone()]) };
+    pub(super) fn miss(&mut self, key: Key, word: Range<usize>, at: usize) {
         self.missed.push(Missed { key, at, word, value: Value::NOTHING });
     }
 
@@ -331,7 +330,13 @@ mod tests {
         let words: Vec<Vec<u8>> = (0..40_000)
             .map(|_| {
                 let len = [1, 2, 5, 9, 14, 15, 16, 17, 40, 126, 127, 300][random(12) as usize];
-                (0..len).map(|_| random(3) as u8).collect()
+                let mut word: Vec<u8> = (0..len).map(|_| random(3) as u8).collect();
+                if len > 1 && random(4) == 0 {
+                    // A run.
+                    let byte = word[1];
+                    word[1..].fill(byte);
+                }
+                word
             })
             .collect();
         use Instructions::{Avx2, Avx512, Portable};

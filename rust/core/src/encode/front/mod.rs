@@ -76,9 +76,21 @@ impl Front {
                     break;
                 }
                 let word = nth.checked_sub(1).map_or(start, |before| ends[before])..ends[nth];
-                match self.beside(nth) {
-                    Some(value) => pending.beside(value, known + count),
-                    None => pending.miss(self.wanted.keys[nth], text, word, known + count),
+                let mut key = self.wanted.keys[nth];
+                let value = if word.len() <= INLINE {
+                    self.beside(nth)
+                } else {
+                    key = Key::longer(&text[word.clone()]);
+                    if key.is_run() { self.find(key) } else { None }
+                };
+                match value.map(|value| (value, value.known())) {
+                    Some((value, Known::Here(number))) => {
+                        // SAFETY: as above.
+                        unsafe { value.write(self.packing, room.add(count)) };
+                        count += number;
+                    }
+                    Some((value, _)) => pending.beside(value, known + count),
+                    None => pending.miss(key, word, known + count),
                 }
                 nth += 1;
             }
