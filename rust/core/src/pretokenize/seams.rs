@@ -36,7 +36,8 @@ impl Seams {
     /// Those of a vocabulary of `tokens`.
     pub(crate) fn between<'a>(tokens: impl IntoIterator<Item = &'a [u8]>) -> Seams {
         let mut apart = [u64::MAX; 1 << LEAD_BITS];
-        for two in tokens.into_iter().flat_map(|token| token.windows(2)).filter(|two| LEADS.contains(&two[1])) {
+        let inside = |two: &&[u8]| !two[0].is_ascii() && LEADS.contains(&two[1]);
+        for two in tokens.into_iter().flat_map(|token| token.windows(2)).filter(inside) {
             apart[lead(two[1])] &= !(1 << continuation(two[0]));
         }
         Seams { apart, any: apart.iter().any(|&apart| apart != 0) }

@@ -84,6 +84,7 @@ impl Front {
                     if key.is_run() { self.find(key) } else { None }
                 };
                 match value.map(|value| (value, value.known())) {
+                    // Of a run: short words whose ids are here were copied above.
                     Some((value, Known::Here(number))) => {
                         // SAFETY: as above.
                         unsafe { value.write(self.packing, room.add(count)) };
