@@ -81,6 +81,25 @@ def test_many_ids_are_decoded_in_blocks(tokenizer: Tokenizer) -> None:
         tokenizer.decode([97] * 700_000 + [400])
 
 
+class Derived(int):
+    """Not an exact `int`, as `True` is not."""
+
+
+@given(
+    ids=st.lists(st.integers(0, 399) | st.just(0) | st.just(1), min_size=1, max_size=300),
+    kinds=st.lists(st.sampled_from((Derived, np.int64, np.uint8, bool)), max_size=5),
+    data=st.data(),
+)
+def test_a_list_of_integers_of_several_kinds(
+    tokenizer: Tokenizer, ids: list[int], kinds: list[type], data: st.DataObject
+) -> None:
+    items: list[object] = list(ids)
+    for kind in kinds:
+        items[data.draw(st.integers(0, len(ids) - 1))] = kind(1)
+    expected = b"".join(tokenizer.vocab[int(item)] for item in items)  # type: ignore[call-overload]
+    assert tokenizer.decode_bytes(items) == expected  # type: ignore[arg-type]
+
+
 def test_a_list_that_changes_while_it_is_read(tokenizer: Tokenizer) -> None:
     class Shrinking:
         def __index__(self) -> int:
@@ -97,7 +116,7 @@ def test_strict_decoding_raises(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode([0xC3, 0xA9], errors="strict") == "é"
 
 
-@pytest.mark.parametrize("bad", (400, -1, 2**31, 2**32 + 5, 2**70))
+@pytest.mark.parametrize("bad", (400, -1, -400, -(2**30), 2**30 - 1, 2**30, 2**30 + 97, 2**31, 2**32 + 5, 2**70))
 def test_an_id_that_no_token_has(tokenizer: Tokenizer, bad: int) -> None:
     message = rf"token id {bad} at position 2 is not in the vocabulary \(vocab_size 400\)"
     forms: list[object] = [[97, 98, bad, 99]]

@@ -2,7 +2,9 @@
 //!
 //! A `str` is stored in one, two or four bytes a character, as its widest one needs, and Python's decoder, which cannot
 //! know that one beforehand, begins anew at every wider one. So stretches that are ASCII, whose decoding is copying, and
-//! the others are decoded apart and joined: English text takes a tenth to a quarter less time, other text the same.
+//! the others are decoded apart and joined: English text takes a tenth to a quarter less time, other text the same. (Tried, and
+//! slower: to append each stretch to the text so far. It saves the memory of the stretches, a tenth of the time where all is
+//! ASCII, but the text is made anew at a wider character: half as much time again in English.)
 
 use std::ops::Range;
 

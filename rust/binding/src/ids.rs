@@ -15,9 +15,13 @@ use pyo3::types::{PyInt, PyList, PyString};
 use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::errors;
+use crate::layout::Layout;
 
 /// Fewer values than this are copied into an array.
 const COPIED: usize = 1 << 12;
+
+/// Items of a list that are asked for before they are read.
+const AT_ONCE: usize = 64;
 
 /// Where ids stand, for the message about one that does not even fit 32 bits.
 #[derive(Clone, Copy)]
@@ -99,28 +103,64 @@ impl<'py> Ids<'_, 'py> {
     }
 }
 
-fn from_list(list: &Bound<'_, PyList>, range: Range<usize>, place: Place, ids: &mut Vec<u32>) -> PyResult<()> {
+fn from_list(list: &Bound<'_, PyList>, mut range: Range<usize>, place: Place, ids: &mut Vec<u32>) -> PyResult<()> {
     ids.reserve(range.len());
-    for position in range {
-        // SAFETY: the item is there, or null with an exception set. Nobody else can let go of it: the GIL is held, and of an
-        // exact `int` the call runs no Python code.
-        let plain = unsafe {
-            let item = ffi::PyList_GetItem(list.as_ptr(), position as ffi::Py_ssize_t);
-            (!item.is_null() && ffi::PyLong_CheckExact(item) != 0).then(|| ffi::PyLong_AsUnsignedLongLong(item))
-        };
-        if let Some(Ok(id)) = plain.map(u32::try_from) {
-            ids.push(id);
-            continue;
-        }
-        // What is negative or too large left an exception, for which there is a better one.
-        drop(PyErr::take(list.py()));
+    let layout = Layout::get(list.py());
+    while !range.is_empty() {
         // The `__index__` of an item may do anything, and make the list shorter.
-        if position >= list.len() {
-            break;
+        range.end = range.end.min(list.len());
+        let some = range.start..range.end.min(range.start + AT_ONCE);
+        range.start += exact_ints(list, some.clone(), layout, ids);
+        if range.start < some.end {
+            // What is negative or too large left an exception, for which there is a better one.
+            drop(PyErr::take(list.py()));
+            ids.push(id(&list.get_item(range.start)?, range.start, place)?);
+            range.start += 1;
         }
-        ids.push(id(&list.get_item(position)?, position, place)?);
     }
     Ok(())
+}
+
+/// Appends the items in `range`, [`AT_ONCE`] of them at most, before the first that is no exact `int` of 32 bits, of which an
+/// exception may be set. Returns how many those are.
+///
+/// Objects lie anywhere in memory, so all are asked for before the first is read: a third less time for the ids of an English
+/// text.
+fn exact_ints(list: &Bound<'_, PyList>, range: Range<usize>, layout: Option<Layout>, ids: &mut Vec<u32>) -> usize {
+    let before = ids.len();
+    let mut items = [std::ptr::null_mut(); AT_ONCE];
+    let items = &mut items[..range.len()];
+    for (item, position) in items.iter_mut().zip(range) {
+        // SAFETY: the item is there.
+        *item = unsafe { ffi::PyList_GetItem(list.as_ptr(), position as ffi::Py_ssize_t) };
+        prefetch(*item);
+    }
+    for &mut item in items {
+        // SAFETY: nobody can let go of an item: the GIL is held, and of an exact `int` no call runs Python code.
+        let plain = unsafe {
+            let is_exact = ffi::PyLong_CheckExact(item) != 0;
+            is_exact.then(|| match layout.and_then(|layout| layout.read(item)) {
+                Some(id) => Ok(id),
+                None => u32::try_from(ffi::PyLong_AsUnsignedLongLong(item)),
+            })
+        };
+        let Some(Ok(id)) = plain else { break };
+        ids.push(id);
+    }
+    ids.len() - before
+}
+
+/// Asks for the memory of an object, or of what is none.
+#[inline(always)]
+fn prefetch(item: *const ffi::PyObject) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address, valid or not, has no effect that a program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(item.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = item;
 }
 
 /// One id.

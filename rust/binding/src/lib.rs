@@ -11,6 +11,7 @@ mod engine;
 mod errors;
 mod ids;
 mod ints;
+mod layout;
 mod stream;
 mod text;
 mod tokenizer;
