@@ -23,6 +23,8 @@ pub(super) fn supported() -> Instructions {
     if is_x86_feature_detected!("aes") { Instructions::best() } else { Instructions::Portable }
 }
 
+const _: () = assert!(INLINE < 2 * WIDTH);
+
 const SHIFT: u32 = size_of::<Line>().trailing_zeros();
 
 /// Two rounds of AES carry every bit of the key into every other.
@@ -186,6 +188,7 @@ pub(super) unsafe fn copy_known(
             if place == 0 || number >= ELSEWHERE {
                 break;
             }
+            // A word that is its own key has no more ids than twice as many: it is no longer than that.
             let last = _mm256_permutevar8x32_epi32(ids, _mm256_set1_epi32(WIDTH as i32 - 1));
             // SAFETY: as above.
             unsafe { _mm256_storeu_si256(to.add(count + WIDTH).cast(), last) };
