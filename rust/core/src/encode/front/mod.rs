@@ -103,29 +103,45 @@ impl Front {
 
     /// Prepares the words for being looked up, and asks for the memory of their lines.
     fn want(&mut self, text: &[u8], start: usize, ends: &[usize]) {
-        // Which way to load is asked once, and not of each word: behind all but the last few there are as many bytes as are
-        // loaded.
+        // Behind all but the last few there are as many bytes as are loaded, so that they are not asked one by one.
         let start_of = |nth: usize| if nth == 0 { start } else { ends[nth - 1] };
         let within = |nth: &usize| start_of(*nth) + hash::INLINE <= text.len();
         let last = (0..ends.len()).rev().find(within).map_or(0, |nth| nth + 1);
-        let (most, rest) = ends.split_at(last);
+        // SAFETY: so they have.
+        unsafe { self.want_within(0, text, start, &ends[..last]) };
+        if last < ends.len() {
+            // These have them in a copy of the end of the text.
+            let from = start_of(last);
+            let mut end_of_text = [0; 2 * hash::INLINE];
+            end_of_text[..text.len() - from].copy_from_slice(&text[from..]);
+            let mut ends_there = [0; hash::INLINE];
+            let ends_there = &mut ends_there[..ends.len() - last];
+            for (there, end) in ends_there.iter_mut().zip(&ends[last..]) {
+                *there = end - from;
+            }
+            // SAFETY: they start within the first half.
+            unsafe { self.want_within(last, &end_of_text, 0, ends_there) };
+        }
+    }
+
+    /// [`Front::want`], of words that are the `first` and those that follow.
+    ///
+    /// # Safety
+    /// They have as many bytes of `text` behind their starts as are loaded: [`hash::INLINE`].
+    #[inline(always)]
+    unsafe fn want_within(&mut self, first: usize, text: &[u8], start: usize, ends: &[usize]) {
         let Front { slots, instructions, wanted, .. } = self;
-        let (keys, rest_of_keys) = wanted.keys.split_at_mut(last);
-        let (lines, rest_of_lines) = wanted.lines.split_at_mut(last);
+        let wanted = (&mut wanted.keys[first..][..ends.len()], &mut wanted.lines[first..][..ends.len()]);
         match instructions {
-            // SAFETY: the processor has them, and the words have as many bytes behind their starts as are loaded.
-            Instructions::Avx512 => unsafe { fast::want_by_avx512(slots.lines(), (keys, lines), text, start, most) },
+            // SAFETY: the processor has them, and for the rest by the contract of the function.
+            Instructions::Avx512 => unsafe { fast::want_by_avx512(slots.lines(), wanted, text, start, ends) },
             // SAFETY: as above.
-            Instructions::Avx2 => unsafe { fast::want_by_avx2(slots.lines(), (keys, lines), text, start, most) },
+            Instructions::Avx2 => unsafe { fast::want_by_avx2(slots.lines(), wanted, text, start, ends) },
             Instructions::Portable => {
                 // SAFETY: as above.
                 let load = |start, len| unsafe { hash::load_within(text, start, len) };
-                want(slots.lines(), (keys, lines), start, most, load, line);
+                want(slots.lines(), wanted, start, ends, load, line);
             }
-        }
-        if !rest.is_empty() {
-            let load = |start, len| hash::load(text, start, len);
-            want(slots.lines(), (rest_of_keys, rest_of_lines), start_of(last), rest, load, line_by(*instructions));
         }
     }
 
