@@ -96,7 +96,8 @@ def test_a_list_of_integers_of_several_kinds(
     items: list[object] = list(ids)
     for kind in kinds:
         items[data.draw(st.integers(0, len(ids) - 1))] = kind(1)
-    expected = b"".join(tokenizer.vocab[int(item)] for item in items)  # type: ignore[call-overload]
+    vocab = tokenizer.vocab
+    expected = b"".join(vocab[int(item)] for item in items)  # type: ignore[call-overload]
     assert tokenizer.decode_bytes(items) == expected  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ pub(super) fn supported() -> Instructions {
     if is_x86_feature_detected!("aes") { Instructions::best() } else { Instructions::Portable }
 }
 
+// [`copy_known`] writes twice as many ids for a word at most.
 const _: () = assert!(INLINE < 2 * WIDTH);
 
 const SHIFT: u32 = size_of::<Line>().trailing_zeros();
