@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 
 use crate::error::{Error, Result};
 use crate::hash::hash_long;
+use crate::memory::reserve;
 
 /// Ids beyond this are taken for a mistake: the table by id would be larger than any vocabulary in use.
 const MAX_ID: u32 = (1 << 24) - 1;
@@ -106,7 +107,7 @@ impl Vocab {
     pub fn append(&self, ids: &[u32], out: &mut Vec<u8>) -> std::result::Result<(), usize> {
         for (chunk, ids) in ids.chunks(CHUNK).enumerate() {
             // Room for whole entries: each is stored with all its 16 bytes, the surplus under the next one.
-            out.reserve(ids.len() * ENTRY);
+            reserve(out, ids.len() * ENTRY);
             let mut end = out.len();
             for (index, &id) in ids.iter().enumerate() {
                 let entry = self.entries.get(id as usize).unwrap_or(&Entry([ABSENT; ENTRY]));
@@ -123,7 +124,7 @@ impl Vocab {
                     return Err(chunk * CHUNK + index);
                 }
                 out.extend_from_slice(bytes_of(entry, &self.long));
-                out.reserve((ids.len() - index) * ENTRY);
+                reserve(out, (ids.len() - index) * ENTRY);
                 end = out.len();
             }
             // SAFETY: as above.

@@ -81,8 +81,8 @@ impl Slots {
     }
 
     /// As of [`Zeroed`].
-    pub(super) fn collapse(&mut self) {
-        self.lines.collapse();
+    pub(super) fn collapse(&mut self, whatever_it_takes: bool) {
+        self.lines.collapse(whatever_it_takes);
     }
 
     pub(super) fn clear(&mut self) {

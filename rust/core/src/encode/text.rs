@@ -23,15 +23,18 @@ use crate::tokenizer::Tokenizer;
 /// Slots of each of the two tables for single texts (128 and 32 KiB): they are made with the tokenizer and kept.
 const SMALL_CACHE: usize = 1 << 12;
 /// Most slots of either table of a thread that encodes much (64 and 16 MiB, and at most 96 MiB for what does not fit them).
+/// (Tried: one table, with all words of a text in it, for two threads. It takes them as long to read as a table each.)
 const LARGE_CACHE: usize = 1 << 21;
 /// Most of either kept by a tokenizer.
 const KEPT: usize = 16;
 /// In so many bytes of a long text there is one word that was not there before. (Of an English one; in others there are
 /// more, and the table grows.)
 const BYTES_PER_WORD: usize = 320;
-/// Large pages in place of small ones pay in so many bytes of text for each byte of the table: they take 2 ns for each of these,
-/// and save 0.15 ns in each of a text.
-const SERVED_A_BYTE: usize = 12;
+/// Large pages in place of small ones pay in so many bytes of text for each byte of the table: they take 0.5 ns for each of
+/// these where memory is at hand, and save 0.15 ns in each of a text.
+const SERVED_A_BYTE: usize = 3;
+/// Where it is not they take 2 ns.
+const SERVED_A_BYTE_IF_SLOW: usize = 12;
 /// Texts from this many bytes on are worth a large cache.
 const LARGE_TEXT: usize = 1 << 18;
 /// Bytes of a text that one thread encodes at a time: few enough that they stay near while they are checked to be UTF-8,
@@ -66,8 +69,9 @@ impl Scratch {
 
     /// To be called before it serves again, for `bytes` bytes of text.
     fn serve(&mut self, bytes: usize) {
-        if self.served / SERVED_A_BYTE >= self.front.bytes_in_small_pages() {
-            self.front.collapse();
+        let in_small_pages = self.front.bytes_in_small_pages();
+        if in_small_pages > 0 && self.served / SERVED_A_BYTE >= in_small_pages {
+            self.front.collapse(self.served / SERVED_A_BYTE_IF_SLOW >= in_small_pages);
         }
         self.served += bytes;
     }

@@ -4,6 +4,7 @@ mod advice;
 mod pages;
 mod zeroed;
 
+pub use pages::Ahead;
 pub(crate) use pages::{Pages, reserve};
 pub(crate) use zeroed::{Zero, Zeroed};
 

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
-use super::advice::{Advice, LARGE_PAGE, advise, large_pages_pay, populate};
+use super::advice::{Advice, LARGE_PAGE, advise, collapse, large_pages_pay, populate};
 
 /// Elements that begin with all bytes zero, in large pages where the system has them and they don't take too long to make: a
 /// large table is read at random, and with small pages each read misses the translation cache as well.
@@ -18,8 +18,8 @@ use super::advice::{Advice, LARGE_PAGE, advise, large_pages_pay, populate};
 pub(crate) struct Zeroed<T> {
     map: MmapMut,
     elements: PhantomData<T>,
-    /// Whether some of its pages are small that could be large.
-    has_small_pages: bool,
+    /// How many of its last bytes are in small pages that could be large.
+    in_small_pages: usize,
 }
 
 /// All bytes zero are a value of the type, which needs no dropping.
@@ -32,37 +32,34 @@ impl<T: Zero> Zeroed<T> {
     pub(crate) fn new(len: usize) -> Zeroed<T> {
         let bytes = len.saturating_mul(size_of::<T>());
         let map = MmapMut::map_anon(bytes).unwrap_or_else(|error| panic!("no memory for {bytes} bytes: {error}"));
-        let mut has_small_pages = false;
+        let mut in_small_pages = 0;
         if bytes >= LARGE_PAGE {
             let mut made = 0;
             advise(map.as_ptr(), bytes, Advice::LargePages);
             while made < bytes && large_pages_pay() {
-                populate(map.as_ptr().wrapping_add(made), LARGE_PAGE.min(bytes - made));
+                populate(map.as_ptr().wrapping_add(made), LARGE_PAGE.min(bytes - made), true);
                 made += LARGE_PAGE;
             }
             if made < bytes {
                 let rest = map.as_ptr().wrapping_add(made);
                 advise(rest, bytes - made, Advice::SmallPages);
-                populate(rest, bytes - made);
-                has_small_pages = true;
+                populate(rest, bytes - made, false);
+                in_small_pages = bytes - made;
             }
         }
-        Zeroed { map, elements: PhantomData, has_small_pages }
+        Zeroed { map, elements: PhantomData, in_small_pages }
     }
 
-    /// How many bytes would be in other pages after [`Zeroed::collapse`].
+    /// How many bytes [`Zeroed::collapse`] would put in other pages.
     pub(crate) fn bytes_in_small_pages(&self) -> usize {
-        if self.has_small_pages { self.map.len() } else { 0 }
+        self.in_small_pages
     }
 
-    /// Puts all in large pages, whatever that takes: about as long as to make them.
+    /// Puts large pages in place of small ones: of all, or of the next until one takes long.
     #[cold]
-    pub(crate) fn collapse(&mut self) {
-        if self.has_small_pages {
-            self.has_small_pages = false;
-            advise(self.map.as_ptr(), self.map.len(), Advice::LargePages);
-            advise(self.map.as_ptr(), self.map.len(), Advice::Collapse);
-        }
+    pub(crate) fn collapse(&mut self, whatever_it_takes: bool) {
+        let first = self.map.len() - self.in_small_pages;
+        self.in_small_pages -= collapse(self.map.as_ptr().wrapping_add(first), self.in_small_pages, whatever_it_takes);
     }
 }
 
@@ -99,10 +96,12 @@ mod tests {
         assert_eq!(table.len(), len);
         assert!(table.iter().all(|&number| number == 0));
         advise(table.map.as_ptr(), table.map.len(), Advice::SmallPages);
-        table.has_small_pages = true;
+        table.in_small_pages = len * size_of::<u64>();
         table.iter_mut().zip(0..).for_each(|(element, number)| *element = number);
         assert_eq!(table.bytes_in_small_pages(), len * size_of::<u64>());
-        table.collapse();
+        table.collapse(false);
+        assert!(table.bytes_in_small_pages() < len * size_of::<u64>(), "at least one large page is made");
+        table.collapse(true);
         assert_eq!(table.bytes_in_small_pages(), 0);
         assert!(table.iter().zip(0..).all(|(&element, number)| element == number));
     }
