@@ -1,6 +1,7 @@
 """Decoding: what ids may be given as, partial characters, rows, streams, and ids that no token has."""
 
 import array
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -42,16 +43,34 @@ def test_any_ids_decode_as_python_decodes_their_bytes(tokenizer: Tokenizer, ids:
     assert tokenizer.decode(ids, errors="ignore") == data.decode(errors="ignore")
 
 
-PARTS = ("a" * 700, "b" * 255, "é", "—", "🙂", "日" * 90, b"\xff", b"\xe6\x97", b"\xa5")
+# Ends of ranges of as many bytes in UTF-8, or in a str. Texts from 65,536 bytes on are not left to Python alone.
+CHARACTERS = "\x7f\x80\xff\u0100\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"
+LONG_PARTS = ("a" * 700, "b" * 65_500, "é" * 32_760, "日" * 21_840, "🙂" * 16_380)
+PARTS = (*CHARACTERS, *LONG_PARTS, b"\xff", b"\xe6\x97", b"\xa5")
 
 
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=12))
-def test_stretches_of_ascii_and_of_other_text(tokenizer: Tokenizer, parts: list[str | bytes]) -> None:
+def test_long_texts_of_characters_of_any_width(tokenizer: Tokenizer, parts: list[str | bytes]) -> None:
     data = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    ids = list(data)  # Ids below 256 are the bytes.
-    assert tokenizer.decode(ids) == tokenizer.decode(np.array(ids, np.uint16)) == data.decode(errors="replace")
+    ids = np.frombuffer(data, np.uint8)  # Ids below 256 are the bytes.
+    assert tokenizer.decode(ids) == data.decode(errors="replace")
     assert tokenizer.decode(ids, errors="ignore") == data.decode(errors="ignore")
     assert strictly(lambda: tokenizer.decode(ids, errors="strict")) == strictly(data.decode)
+
+
+@pytest.mark.parametrize("broken", (b"\x80" * 70_000, b"a" * 70_000 + b"\x80" * 70_000, b"\xf0\x9f" * 40_000))
+def test_long_bytes_that_are_no_text(tokenizer: Tokenizer, broken: bytes) -> None:
+    assert tokenizer.decode(np.frombuffer(broken, np.uint8)) == broken.decode(errors="replace")
+
+
+@pytest.mark.parametrize("widest", CHARACTERS)
+def test_a_text_of_megabytes(tokenizer: Tokenizer, widest: str) -> None:
+    text = ("x" * 1001 + widest) * 5000
+    ids = np.frombuffer(text.encode(), np.uint8)
+    decoded = tokenizer.decode(ids)
+    assert decoded == text
+    assert sys.getsizeof(decoded) == sys.getsizeof(text), "it is stored in no more bytes a character than it needs"
+    assert tokenizer.decode_bytes(ids) == text.encode()
 
 
 def strictly(decode: Callable[[], str]) -> object:

@@ -113,6 +113,17 @@ def test_batches(tokenizer: Tokenizer, prose: str) -> None:
     assert (ids.shape, offsets.tolist()) == ((0,), [0])
 
 
+@pytest.mark.parametrize("count", (1, 63, 64, 65, 1000))
+def test_texts_of_a_list_are_held_only_while_they_are_encoded(tokenizer: Tokenizer, count: int) -> None:
+    rows = [f"it was {number}" for number in range(count)]
+    expected, before = [tokenizer.encode(row) for row in rows], [sys.getrefcount(row) for row in rows]
+    ids, offsets = tokenizer.encode_batch(rows)
+    assert [ids[start:end].tolist() for start, end in pairwise(offsets)] == expected
+    with pytest.raises(TypeError, match=rf"not int \(text {count}\)"):
+        tokenizer.encode_batch([*rows, 1])  # type: ignore[list-item]  # That is what it is about.
+    assert [sys.getrefcount(row) for row in rows] == before
+
+
 def test_types_of_arrays(tokenizer: Tokenizer, prose: str) -> None:
     ids = tokenizer.encode(prose)
     large = Tokenizer({**tokenizer.vocab, 70_000: b"<large>"}, tokenizer.merges)

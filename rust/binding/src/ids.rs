@@ -16,12 +16,10 @@ use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::errors;
 use crate::layout::Layout;
+use crate::objects::{AT_ONCE, prefetch};
 
 /// Fewer values than this are copied into an array.
 const COPIED: usize = 1 << 12;
-
-/// Items of a list that are asked for before they are read.
-const AT_ONCE: usize = 64;
 
 /// Where ids stand, for the message about one that does not even fit 32 bits.
 #[derive(Clone, Copy)]
@@ -124,8 +122,7 @@ fn from_list(list: &Bound<'_, PyList>, mut range: Range<usize>, place: Place, id
 /// Appends the items in `range`, [`AT_ONCE`] of them at most, before the first that is no exact `int` of 32 bits, of which an
 /// exception may be set. Returns how many those are.
 ///
-/// Objects lie anywhere in memory, so all are asked for before the first is read: a third less time for the ids of an English
-/// text.
+/// All are asked for before the first is read: a third less time for the ids of an English text.
 fn exact_ints(list: &Bound<'_, PyList>, range: Range<usize>, layout: Option<Layout>, ids: &mut Vec<u32>) -> usize {
     let before = ids.len();
     let mut items = [std::ptr::null_mut(); AT_ONCE];
@@ -148,19 +145,6 @@ fn exact_ints(list: &Bound<'_, PyList>, range: Range<usize>, layout: Option<Layo
         ids.push(id);
     }
     ids.len() - before
-}
-
-/// Asks for the memory of an object, or of what is none.
-#[inline(always)]
-fn prefetch(item: *const ffi::PyObject) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch of any address, valid or not, has no effect that a program can see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(item.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = item;
 }
 
 /// One id.

@@ -73,11 +73,17 @@ pub fn with_text<T>(
 }
 
 /// Refuses one string where several are wanted: it would silently be taken for its characters.
-pub fn several<'py>(texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+pub fn refuse_one(texts: &Bound<'_, PyAny>) -> PyResult<()> {
     if texts.is_instance_of::<PyString>() || texts.is_instance_of::<PyBytes>() {
         let message = format!("texts must be an iterable of str, not one {}; put it in a list", type_name(texts));
         return Err(PyTypeError::new_err(message));
     }
+    Ok(())
+}
+
+/// Several texts, one after the other.
+pub fn several<'py>(texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    refuse_one(texts)?;
     texts.try_iter()
 }
 

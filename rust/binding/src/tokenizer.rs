@@ -14,8 +14,9 @@ use crate::cutter::Cutter;
 use crate::engine::Engine;
 use crate::ids::{Ids, Place};
 use crate::ints::Ints;
+use crate::objects::Objects;
 use crate::stream::{EncodeIterator, StreamDecoder};
-use crate::text::{several, text, text_and_positions};
+use crate::text::{refuse_one, text, text_and_positions};
 use crate::{arguments, call, decode, ids};
 
 /// Ids, and the characters that each one spans.
@@ -222,7 +223,8 @@ impl Tokenizer {
         num_threads: Threads,
     ) -> PyResult<Bound<'py, PyAny>> {
         let dtype = self.dtype(py, dtype)?;
-        let objects = several(texts)?.collect::<PyResult<Vec<_>>>()?;
+        refuse_one(texts)?;
+        let objects = Objects::of(texts)?;
         let texts = objects.iter().enumerate().map(|(index, object)| text(object, errors.0, Some(index)));
         let texts = texts.collect::<PyResult<Vec<_>>>()?;
         match dtype {
@@ -311,7 +313,7 @@ impl Tokenizer {
     /// Args:
     ///     ids: As for `decode`.
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &decode::bytes(py, &self.engine, &Ids::of(ids, self.alone())?)?))
+        decode::bytes(py, &self.engine, &Ids::of(ids, self.alone())?)
     }
 
     /// Decode many rows of ids.
