@@ -23,6 +23,9 @@ const GROUP: usize = 256;
 /// Tried, and no faster, on a Sapphire Rapids and on a Zen 3: a small table of the most frequent words before this one, with the
 /// same lines (2 MiB) or with 16 bytes for a word of up to eight (8 to 128 KiB). What it saves in misses of the caches it costs
 /// in instructions, for the one word in twenty, or in four, that is not there.
+///
+/// Tried, and no faster: to put all tokens of the vocabulary into the table before a large text, so that the words that are
+/// tokens (a quarter of code's, one in fourteen of English) are never missed. Code took 4 % more, English 1 to 3 % less.
 #[derive(Debug)]
 pub(super) struct Front {
     slots: Slots,
