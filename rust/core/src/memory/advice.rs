@@ -15,18 +15,50 @@ const ENOUGH: u32 = 2;
 /// on trying.
 const PAUSE: u32 = 16;
 
-/// How many large pages took too long, since the last that did not.
-static SLOW: AtomicU32 = AtomicU32::new(0);
-/// How many large pages' worth are still to be made in small ones.
+/// What is known of large pages.
 ///
-/// Large pages come in a fifth to a half of the time of small ones where memory is at hand. In a virtual machine whose host
-/// takes back what is unused for some seconds they take ten times as long (5 ms were seen), until they have been used again: so
-/// what was seen once does not hold for long.
-static PAUSED: AtomicU32 = AtomicU32::new(0);
+/// They come in a fifth to a half of the time of small ones where memory is at hand. In a virtual machine whose host takes back
+/// what is unused for some seconds they take ten times as long (5 ms were seen), until they have been used again: so what was
+/// seen once does not hold for long.
+static SEEN: Seen = Seen::nothing();
+
+struct Seen {
+    /// How many large pages took too long, since the last that did not.
+    slow: AtomicU32,
+    /// How many large pages' worth are still to be made in small ones.
+    paused: AtomicU32,
+}
+
+impl Seen {
+    const fn nothing() -> Seen {
+        Seen { slow: AtomicU32::new(0), paused: AtomicU32::new(0) }
+    }
+
+    fn large_pages_pay(&self) -> bool {
+        self.paused.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes notice of so many large pages, or parts of them, that took so long.
+    fn large(&self, pages: u32, taken: Duration) {
+        let allowed = TOO_LONG * pages;
+        if taken <= allowed {
+            self.slow.store(0, Ordering::Relaxed);
+        } else if taken > allowed * MUCH || self.slow.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH {
+            self.slow.store(0, Ordering::Relaxed);
+            self.paused.store(PAUSE, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes notice of as many small pages as so many large ones.
+    fn small(&self, pages: u32) {
+        let less = |left: u32| Some(left.saturating_sub(pages));
+        let _ = self.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
 
 /// Whether new memory is to have large pages, as far as is known.
 pub(super) fn large_pages_pay() -> bool {
-    PAUSED.load(Ordering::Relaxed) == 0
+    SEEN.large_pages_pay()
 }
 
 /// What the system can be told of memory. Nothing of it changes what memory holds.
@@ -40,23 +72,15 @@ pub(super) enum Advice {
     Collapse,
 }
 
-/// Makes the pages of these bytes, and takes notice if large ones take too long.
+/// Makes the pages of these bytes, and takes notice of what that takes.
 pub(super) fn populate(start: *const u8, bytes: usize, are_large: bool) {
     let pages = bytes.div_ceil(LARGE_PAGE) as u32;
     let begin = Instant::now();
     advise(start, bytes, Advice::Populate);
-    if !are_large {
-        let _ = PAUSED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(pages)));
-        return;
-    }
-    let allowed = TOO_LONG * pages;
-    match begin.elapsed() {
-        taken if taken <= allowed => SLOW.store(0, Ordering::Relaxed),
-        taken if taken > allowed * MUCH || SLOW.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH => {
-            SLOW.store(0, Ordering::Relaxed);
-            PAUSED.store(PAUSE, Ordering::Relaxed);
-        }
-        _ => {}
+    if are_large {
+        SEEN.large(pages, begin.elapsed());
+    } else {
+        SEEN.small(pages);
     }
 }
 
@@ -99,4 +123,30 @@ pub(super) fn advise(start: *const u8, bytes: usize, advice: Advice) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (start, bytes, advice);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_pages_that_are_slow_are_tried_again_after_a_while() {
+        let (fast, slow, cold) = (TOO_LONG, TOO_LONG * 2, TOO_LONG * MUCH + Duration::from_nanos(1));
+        let seen = Seen::nothing();
+        for taken in [slow, fast, slow, fast] {
+            seen.large(1, taken);
+            assert!(seen.large_pages_pay(), "one that took a little too long is no verdict");
+        }
+        seen.large(4, fast * 4);
+        assert!(seen.large_pages_pay());
+        seen.large(1, cold);
+        assert!(!seen.large_pages_pay());
+        seen.small(PAUSE - 1);
+        assert!(!seen.large_pages_pay());
+        seen.small(3);
+        assert!(seen.large_pages_pay());
+        seen.large(1, slow);
+        seen.large(1, slow);
+        assert!(!seen.large_pages_pay(), "two in a row are");
+    }
 }
