@@ -58,6 +58,17 @@ def test_long_texts_of_characters_of_any_width(tokenizer: Tokenizer, parts: list
     assert strictly(lambda: tokenizer.decode(ids, errors="strict")) == strictly(data.decode)
 
 
+@pytest.mark.parametrize("start", (b"", b"\xa5", b"\x97\xa5", b"\x80" * 3, b"\x80" * 4, b"\xff"))
+@pytest.mark.parametrize("end", (b"", b"\xe6", b"\xe6\x97", b"\xf0\x9f\x99", b"\x80"))
+def test_a_long_text_that_begins_and_ends_within_a_character(tokenizer: Tokenizer, start: bytes, end: bytes) -> None:
+    for middle in ("a" * 70_000, "é" * 35_000, "日" * 30_000, "🙂" * 20_000):
+        data = start + middle.encode() + end
+        ids = np.frombuffer(data, np.uint8)
+        for errors in ("replace", "ignore"):
+            assert tokenizer.decode(ids, errors=errors) == data.decode(errors=errors)
+        assert strictly(lambda ids=ids: tokenizer.decode(ids, errors="strict")) == strictly(data.decode)
+
+
 @pytest.mark.parametrize("broken", (b"\x80" * 70_000, b"a" * 70_000 + b"\x80" * 70_000, b"\xf0\x9f" * 40_000))
 def test_long_bytes_that_are_no_text(tokenizer: Tokenizer, broken: bytes) -> None:
     assert tokenizer.decode(np.frombuffer(broken, np.uint8)) == broken.decode(errors="replace")

@@ -124,6 +124,14 @@ def test_texts_of_a_list_are_held_only_while_they_are_encoded(tokenizer: Tokeniz
     assert [sys.getrefcount(row) for row in rows] == before
 
 
+def test_a_last_text_without_ids(tokenizer: Tokenizer) -> None:
+    text = "it was " * 10_000
+    ids, offsets = tokenizer.encode_batch([text] * 300 + [""], num_threads=2)
+    one = tokenizer.encode_array(text)
+    assert offsets.tolist() == [len(one) * number for number in range(301)] + [len(ids)]
+    assert (ids.reshape(300, -1) == one).all()
+
+
 def test_types_of_arrays(tokenizer: Tokenizer, prose: str) -> None:
     ids = tokenizer.encode(prose)
     large = Tokenizer({**tokenizer.vocab, 70_000: b"<large>"}, tokenizer.merges)

@@ -9,7 +9,7 @@ use crate::call;
 use crate::ids::{Ids, Place};
 use crate::string;
 
-/// Ids that are read and decoded at a time, so that they and their bytes stay in the cache; signals are looked for in between.
+/// Ids that are read and decoded at a time, so that they stay in the cache; signals are looked for in between.
 const BLOCK: usize = 1 << 16;
 /// Below this many ids the work is shorter than giving the GIL away and taking it back.
 const RELEASE_GIL: usize = 4 << 10;

@@ -23,7 +23,8 @@ mod word_counts;
 use pyo3::prelude::*;
 
 /// The Rust core of bloomery; use the names that the package `bloomery` exports.
-#[pymodule]
+// Items of a list are looked at before a reference to each is held, which is safe only under the GIL.
+#[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::call::Progress;

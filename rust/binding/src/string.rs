@@ -9,6 +9,8 @@
 
 use std::sync::OnceLock;
 
+use bloomery_core::incomplete_end;
+use bloomery_core::input::Utf8Errors;
 use bloomery_core::memory::Ahead;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -26,13 +28,18 @@ const NEAR: usize = 1 << 14;
 
 /// The text of `bytes`.
 pub fn from_utf8<'py>(py: Python<'py>, bytes: &[u8], errors: Errors) -> PyResult<Bound<'py, PyString>> {
-    if bytes.len() >= LONG
-        && let Some(api) = Api::get()
-        && let Some(measure) = py.detach(|| Measure::of(bytes))
-    {
-        return filled(py, api, bytes, measure);
+    let Some(api) = Api::get().filter(|_| bytes.len() >= LONG) else { return decoded(py, bytes, errors) };
+    // Ids from the middle of a text may begin and end within a character.
+    let start = bytes.iter().take(3).take_while(goes_on).count();
+    let (start, middle) = bytes.split_at(start);
+    let (middle, end) = middle.split_at(middle.len() - incomplete_end(middle));
+    match py.detach(|| Measure::of(middle)) {
+        // An error names the place in the whole.
+        Some(measure) if start.len() + end.len() == 0 || !matches!(errors.0, Utf8Errors::Strict) => {
+            filled(py, api, decoded(py, start, errors)?, (middle, measure), decoded(py, end, errors)?)
+        }
+        _ => decoded(py, bytes, errors),
     }
-    decoded(py, bytes, errors)
 }
 
 /// `bytes` as an object of Python's.
@@ -93,8 +100,17 @@ impl Measure {
     }
 }
 
-fn filled<'py>(py: Python<'py>, api: Api, bytes: &[u8], measure: Measure) -> PyResult<Bound<'py, PyString>> {
-    let Measure { characters, widest } = measure;
+/// The text of UTF-8 between two short ones, in which there is nothing but U+FFFD.
+fn filled<'py>(
+    py: Python<'py>,
+    api: Api,
+    start: Bound<'py, PyString>,
+    (middle, measure): (&[u8], Measure),
+    end: Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyString>> {
+    let around = start.len()? + end.len()?;
+    let characters = around + measure.characters;
+    let widest = if around > 0 { measure.widest.max(0xffff) } else { measure.widest };
     // SAFETY: a new reference to a `str`, whose characters may be anything as yet, or null with an exception set.
     let string = unsafe {
         let string = (api.new)(characters as ffi::Py_ssize_t, widest);
@@ -102,22 +118,25 @@ fn filled<'py>(py: Python<'py>, api: Api, bytes: &[u8], measure: Measure) -> PyR
     };
     // The object and its characters are one piece of memory.
     let mut pages = Ahead::of(string.as_ptr().cast_const().cast(), characters * width(widest));
-    let (mut at, mut rest) = (0, bytes);
-    while !rest.is_empty() {
-        let (stretch, behind) = rest.split_at(whole(rest, STRETCH));
-        rest = behind;
-        if pages.make((at + stretch.len()).min(characters) * width(widest)) {
+    let mut at = 0;
+    let mut put = |piece: &Bound<'py, PyString>| -> PyResult<()> {
+        if pages.make((at + piece.len()?) * width(widest)) {
             py.check_signals()?;
         }
-        let piece = decoded(py, stretch, Errors::STRICT)?;
         // SAFETY: both are a `str`, of the new one nobody else knows, and the call sees to it that the characters fit.
         let copied =
             unsafe { (api.copy)(string.as_ptr(), at as ffi::Py_ssize_t, piece.as_ptr(), 0, ffi::Py_ssize_t::MAX) };
-        match usize::try_from(copied) {
-            Ok(copied) => at += copied,
-            Err(_) => return Err(PyErr::fetch(py)),
-        }
+        at += usize::try_from(copied).map_err(|_| PyErr::fetch(py))?;
+        Ok(())
+    };
+    put(&start)?;
+    let mut rest = middle;
+    while !rest.is_empty() {
+        let (stretch, behind) = rest.split_at(whole(rest, STRETCH));
+        put(&decoded(py, stretch, Errors::STRICT)?)?;
+        rest = behind;
     }
+    put(&end)?;
     assert_eq!(at, characters, "all characters of a new str are written");
     Ok(string)
 }
@@ -127,8 +146,12 @@ fn whole(text: &[u8], most: usize) -> usize {
     if text.len() <= most {
         return text.len();
     }
-    let is_inside = |&&byte: &&u8| byte & 0xc0 == 0x80;
-    most - text[..=most].iter().rev().take(3).take_while(is_inside).count()
+    most - text[..=most].iter().rev().take(3).take_while(goes_on).count()
+}
+
+/// Whether a byte goes on with a character.
+fn goes_on(byte: &&u8) -> bool {
+    *byte & 0xc0 == 0x80
 }
 
 /// Bytes of a character in a `str` whose widest is this one.

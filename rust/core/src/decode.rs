@@ -76,7 +76,7 @@ impl StreamDecoder {
 }
 
 /// Length of the incomplete character at the end of `bytes`, a text of which more is to come.
-fn incomplete_end(bytes: &[u8]) -> usize {
+pub fn incomplete_end(bytes: &[u8]) -> usize {
     // Only the last three bytes can belong to one; a lead byte is at most that far back.
     let from = bytes.len().saturating_sub(3);
     let Some(lead) = bytes[from..].iter().rposition(|&byte| byte & 0xc0 != 0x80) else { return 0 };

@@ -25,7 +25,7 @@ mod vocab;
 
 pub use control::{Control, Progress};
 pub use count::WordCounts;
-pub use decode::StreamDecoder;
+pub use decode::{StreamDecoder, incomplete_end};
 pub use definition::{AddedToken, Definition, Merges, Normalizer};
 pub use encode::{Allowed, Dtype, EncodeFilesOptions, EncodeReport, Id, StreamEncoder};
 pub use error::{Error, Result};

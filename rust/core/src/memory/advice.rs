@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 pub(super) const LARGE_PAGE: usize = 2 << 20;
 /// A large page that took longer took longer than as much in small ones.
 const TOO_LONG: Duration = Duration::from_micros(800);
-/// Two that took too long end it, or one that took this many times too long: one that took a little too long may have been
-/// interrupted, and the first of a process, for which the system makes preparations, takes up to twice too long anyway.
-const MUCH: u32 = 3;
+/// So many in a row that took too long end it: one that took a little too long may have been interrupted, and the first of a
+/// process, for which the system makes preparations, takes up to twice too long anyway.
 const ENOUGH: u32 = 2;
+/// One ends it that took so many times too long.
+const MUCH: u32 = 3;
 /// So many large pages' worth of small ones are made then, before large ones are tried again: it bounds the time that is lost
 /// on trying.
 const PAUSE: u32 = 16;
@@ -38,7 +39,7 @@ impl Seen {
         self.paused.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes notice of so many large pages, or parts of them, that took so long.
+    /// Takes notice of so many large pages that took so long.
     fn large(&self, pages: u32, taken: Duration) {
         let allowed = TOO_LONG * pages;
         if taken <= allowed {
@@ -74,25 +75,30 @@ pub(super) enum Advice {
 
 /// Makes the pages of these bytes, and takes notice of what that takes.
 pub(super) fn populate(start: *const u8, bytes: usize, are_large: bool) {
-    let pages = bytes.div_ceil(LARGE_PAGE) as u32;
     let begin = Instant::now();
     advise(start, bytes, Advice::Populate);
-    if are_large {
-        SEEN.large(pages, begin.elapsed());
-    } else {
-        SEEN.small(pages);
+    match (begun(start.addr(), bytes), are_large) {
+        (0, _) => {}
+        (pages, true) => SEEN.large(pages, begin.elapsed()),
+        (pages, false) => SEEN.small(pages),
     }
 }
 
-/// Puts large pages in place of the small ones of these bytes, or of the first of them until one takes too long; returns how
-/// many bytes those are.
+/// How many large pages begin in these bytes. Who populates memory little by little makes a whole one when its first bytes are
+/// touched, and none until the next.
+fn begun(start: usize, bytes: usize) -> u32 {
+    ((start + bytes).div_ceil(LARGE_PAGE) - start.div_ceil(LARGE_PAGE)) as u32
+}
+
+/// Puts large pages in place of the small ones of these bytes, or of the first of them until one takes much too long. Returns
+/// of how many bytes this was asked: the system may not have it, and has it not for parts of a large page.
 pub(super) fn collapse(start: *const u8, bytes: usize, whatever_it_takes: bool) -> usize {
     advise(start, bytes, Advice::LargePages);
     let mut done = 0;
     while done < bytes {
         let begin = Instant::now();
         let from = start.wrapping_add(done);
-        // To the end of a large page, of which nothing is known where there are only parts of it.
+        // To the end of the large page that it is in.
         let next = (LARGE_PAGE - from.addr() % LARGE_PAGE).min(bytes - done);
         advise(from, next, Advice::Collapse);
         done += next;
@@ -117,8 +123,8 @@ pub(super) fn advise(start: *const u8, bytes: usize, advice: Advice) {
             Advice::Collapse => 25,
         };
         let start = start.cast_mut().wrapping_sub(before).cast();
-        // SAFETY: none of the four changes what memory holds, neither that of the array nor what else lies in its first and
-        // last page. A refusal costs nothing but time.
+        // SAFETY: none of the four changes what memory holds, neither these bytes nor what else lies in their first and last
+        // page. A refusal costs nothing but time.
         let _ = unsafe { libc::madvise(start, (before + bytes).next_multiple_of(PAGE), advice) };
     }
     #[cfg(not(target_os = "linux"))]
@@ -148,5 +154,17 @@ mod tests {
         seen.large(1, slow);
         seen.large(1, slow);
         assert!(!seen.large_pages_pay(), "two in a row are");
+    }
+
+    #[test]
+    fn a_large_page_counts_once_however_it_is_made() {
+        for start in [0, 1, 4096, LARGE_PAGE - 1, LARGE_PAGE, 3 * LARGE_PAGE + 5] {
+            assert_eq!(begun(start, 0), 0);
+            for step in [1000, 1 << 20, LARGE_PAGE, 3 * LARGE_PAGE] {
+                let end = start + 12 * LARGE_PAGE;
+                let made: u32 = (start..end).step_by(step).map(|at| begun(at, step.min(end - at))).sum();
+                assert_eq!(made, 12, "from {start} on, {step} at a time");
+            }
+        }
     }
 }

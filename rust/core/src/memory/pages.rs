@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::advice::{Advice, LARGE_PAGE, advise, large_pages_pay, populate};
 
-/// Makes room for `additional` more elements as `Vec` does, in large pages where it is much and they pay: for what is read at
-/// random.
+/// Makes room for `additional` more elements as `Vec` does, in large pages where it is much and they pay.
 #[inline(always)]
 pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
     if vec.capacity() - vec.len() < additional {
@@ -56,7 +55,7 @@ impl Pages {
 
     /// Makes the pages of `place`, a part of the `bytes` bytes from `start` on that is about to be written.
     fn make_in(&self, start: *const u8, bytes: usize, place: Range<usize>) {
-        if place.end <= self.made || !is_large(bytes) {
+        if place.is_empty() || place.end <= self.made || !is_large(bytes) {
             return;
         }
         debug_assert!(place.end <= bytes);
@@ -86,7 +85,7 @@ impl Ahead {
         Ahead { start, bytes, made: 0, pages: Pages::new(start, bytes, 0) }
     }
 
-    /// Sees to it that there are those of the first `end` bytes; tells whether some were made.
+    /// Sees to it that there are those of the first `end` bytes; tells whether this was the first call beyond a step.
     pub fn make(&mut self, end: usize) -> bool {
         let is_to_be_made = end > self.made;
         if is_to_be_made {
@@ -103,8 +102,8 @@ fn is_large(bytes: usize) -> bool {
     bytes >= 2 * LARGE_PAGE
 }
 
-/// Advises the system of the whole of some memory, to the edges of its mapping, and not only of what can become large pages: a
-/// mapping that is treated in more than one way cannot be moved, and `Vec` would copy it to grow.
+/// Advises the system of the whole of some memory, and not only of what can become large pages: a mapping that is treated in more
+/// than one way cannot be moved, and a `Vec` that has one of its own would copy it to grow.
 fn advise_all(start: *const u8, bytes: usize, to_be_large: bool) {
     let advice = if to_be_large { Advice::LargePages } else { Advice::SmallPages };
     advise(start, bytes, advice);
